@@ -1,0 +1,169 @@
+package odata
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Code is the name of an error on the wire together with its HTTP status, so that no caller picks a status by hand.
+type Code struct {
+	Name   string
+	Status int
+}
+
+// The codes this service answers with. Names are libre-graph's, because OpenCloud's clients match on them; where one
+// name stands for two situations, the situations have different statuses.
+var (
+	InvalidRequest       = Code{"invalidRequest", http.StatusBadRequest}
+	InvalidToken         = Code{"InvalidAuthenticationToken", http.StatusUnauthorized}
+	AccessDenied         = Code{"accessDenied", http.StatusForbidden}
+	ItemNotFound         = Code{"itemNotFound", http.StatusNotFound}
+	NotAllowed           = Code{"notAllowed", http.StatusMethodNotAllowed}
+	NameAlreadyExists    = Code{"nameAlreadyExists", http.StatusConflict}
+	Conflict             = Code{"notAllowed", http.StatusConflict}
+	TooManyResults       = Code{"tooManyResults", http.StatusConflict}
+	RequestTooLarge      = Code{"invalidRequest", http.StatusRequestEntityTooLarge}
+	UnsupportedMediaType = Code{"invalidRequest", http.StatusUnsupportedMediaType}
+	GeneralException     = Code{"generalException", http.StatusInternalServerError}
+	NotSupported         = Code{"notSupported", http.StatusNotImplemented}
+	ServiceNotAvailable  = Code{"serviceNotAvailable", http.StatusServiceUnavailable}
+	GatewayTimeout       = Code{"serviceNotAvailable", http.StatusGatewayTimeout}
+)
+
+// RetryAfter is what a 503 or 504 tells its client to wait. It is a whole number of seconds because clients fail on
+// fractions, and short because the wait counts against the client's own time-out (Graph SDKs: 100 s in all).
+const RetryAfter = 5 * time.Second
+
+// Detail names one of several faults of a request, or an entity that a conflict is about.
+type Detail struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Target  string `json:"target,omitempty"`
+}
+
+// Error is the one error that reaches a client. Message is a sentence that says what to do; Target names the
+// property, option or segment at fault. The cause is for the log alone.
+type Error struct {
+	Code    Code
+	Target  string
+	Message string
+	Details []Detail
+	// Allow lists the methods of a 405, as RFC 9110, section 15.5.6 demands.
+	Allow []string
+	cause error
+}
+
+// Errorf returns an Error with a message made as fmt.Sprintf does.
+func Errorf(code Code, target, format string, args ...any) *Error {
+	return &Error{Code: code, Target: target, Message: fmt.Sprintf(format, args...)}
+}
+
+// Because attaches the error behind e, for the log, and returns e.
+func (e *Error) Because(cause error) *Error {
+	e.cause = cause
+	return e
+}
+
+func (e *Error) Error() string {
+	text := e.Code.Name + ": " + e.Message
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is reports whether err carries an Error with the given code.
+func Is(err error, code Code) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}
+
+type requestKey struct{}
+
+// RequestIDs identify a request: Server is ours, Client is the one the client sent, or empty.
+type RequestIDs struct {
+	Server string
+	Client string
+}
+
+// WithRequestIDs returns a context that carries the ids, for WriteError and for log lines.
+func WithRequestIDs(ctx context.Context, ids RequestIDs) context.Context {
+	return context.WithValue(ctx, requestKey{}, ids)
+}
+
+// RequestIDsOf returns the ids that ctx carries.
+func RequestIDsOf(ctx context.Context) RequestIDs {
+	ids, _ := ctx.Value(requestKey{}).(RequestIDs)
+	return ids
+}
+
+// innerError is Graph's tracing part of an error. A request without an id of its own gets ours under both names, as on
+// Graph itself. Graph SDKs read it as "innerError", libre-graph's clients as
+// "innererror", so it is sent under both names.
+type innerError struct {
+	Date            string `json:"date"`
+	RequestID       string `json:"request-id"`
+	ClientRequestID string `json:"client-request-id"`
+}
+
+type errorBody struct {
+	Code       string      `json:"code"`
+	Message    string      `json:"message"`
+	Target     string      `json:"target,omitempty"`
+	Details    []Detail    `json:"details,omitempty"`
+	InnerError *innerError `json:"innerError"`
+	Innererror *innerError `json:"innererror"`
+}
+
+// WriteError renders err. An error that is not an *Error becomes a 500 without its text: what a library or a server
+// says may hold names, addresses and filters. A 5xx is logged here, once, with its cause. For a client that has gone
+// nothing is written.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		return
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		e = Errorf(GeneralException, "", "internal error").Because(err)
+	}
+	ids := RequestIDsOf(r.Context())
+	if e.Code.Status >= http.StatusInternalServerError && e.Code != NotSupported {
+		slog.ErrorContext(r.Context(), "request failed", "code", e.Code.Name, "status", e.Code.Status,
+			"request-id", ids.Server, "cause", errors.Unwrap(e))
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	switch e.Code {
+	case ServiceNotAvailable, GatewayTimeout:
+		header.Set("Retry-After", strconv.Itoa(int(RetryAfter.Seconds())))
+	case InvalidToken:
+		header.Set("WWW-Authenticate", `Bearer realm="education"`)
+	case NotAllowed:
+		for _, method := range e.Allow {
+			header.Add("Allow", method)
+		}
+		if len(e.Allow) == 0 {
+			header.Set("Allow", "")
+		}
+	}
+	w.WriteHeader(e.Code.Status)
+	inner := &innerError{
+		Date: time.Now().UTC().Format(time.RFC3339), RequestID: ids.Server, ClientRequestID: cmp.Or(ids.Client, ids.Server),
+	}
+	body := struct {
+		Error errorBody `json:"error"`
+	}{errorBody{e.Code.Name, e.Message, e.Target, e.Details, inner, inner}}
+	// The status is sent; a client that stops reading now gets what it asked for.
+	_ = json.NewEncoder(w).Encode(body)
+}

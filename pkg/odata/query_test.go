@@ -1,0 +1,144 @@
+package odata
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseQuery(t *testing.T) {
+	t.Parallel()
+	isMax := &Compare{Property: "externalId", Operator: Eq, Value: "max"}
+	tests := []struct {
+		name string
+		raw  string
+		want *Query
+	}{
+		{"nothing", "", &Query{}},
+		{"only separators", "&&", &Query{}},
+		{"filter", "$filter=externalId%20eq%20'max'", &Query{Filter: isMax}},
+		{"escaped dollar", "%24filter=externalId%20eq%20%27max%27", &Query{Filter: isMax}},
+		{"option in another case", "$Filter=externalId%20eq%20'max'", &Query{Filter: isMax}},
+		{"plus for a space", "$filter=externalId+eq+'max'", &Query{Filter: isMax}},
+		{"escaped plus", "$filter=externalId+eq+'a%2Bb'", &Query{Filter: &Compare{"externalId", Eq, "a+b"}}},
+		{"ampersand and hash in a string", "$filter=externalId+eq+'a%26b%23c'", &Query{Filter: &Compare{"externalId", Eq, "a&b#c"}}},
+		{"OData's id", "$id=https://host/users/4711", &Query{ID: "https://host/users/4711"}},
+		{"Graph's id", "@id=users/4711", &Query{ID: "users/4711"}},
+		{"Graph's id, escaped, in another case", "%40ID=users/4711", &Query{ID: "users/4711"}},
+		{"both options", "$id=users/4711&$filter=externalId+eq+'max'", &Query{Filter: isMax, ID: "users/4711"}},
+		{"longest option", "$id=" + strings.Repeat("x", MaxOptionLength), &Query{ID: strings.Repeat("x", MaxOptionLength)}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := ParseQuery(test.raw, everything)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestParseQueryRefuses(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1<<17)
+	cut := strings.Repeat("x", maxShown) + "…"
+	tests := []struct {
+		name   string
+		raw    string
+		code   Code
+		target string
+	}{
+		{"unknown", "foo=1", InvalidRequest, "foo"},
+		{"unknown without a value", "foo", InvalidRequest, "foo"},
+		{"unknown with a dollar", "$foo=1", InvalidRequest, "$foo"},
+		{"unknown beside a known one", "$filter=externalId+eq+'max'&foo=1", InvalidRequest, "foo"},
+		{"first of several, whatever their order", "zoo=1&bar=1&foo=1", InvalidRequest, "bar"},
+		{"custom with an at sign", "@p1='x'", InvalidRequest, "@p1"},
+		{"without a dollar", "filter=externalId+eq+'max'", InvalidRequest, "filter"},
+		{"without a dollar, unsupported", "Top=1", InvalidRequest, "Top"},
+		{"expanded to nothing by a shell", "=x", InvalidRequest, ""},
+		{"equals sign alone", "=", InvalidRequest, ""},
+		{"twice", "$filter=externalId+eq+'a'&$filter=externalId+eq+'b'", InvalidRequest, "$filter"},
+		{"twice the same", "$filter=externalId+eq+'a'&$filter=externalId+eq+'a'", InvalidRequest, "$filter"},
+		{"twice in different case", "$filter=externalId+eq+'a'&$FILTER=externalId+eq+'b'", InvalidRequest, "$filter"},
+		{"twice, once escaped", "$filter=externalId+eq+'a'&%24filter=externalId+eq+'b'", InvalidRequest, "$filter"},
+		{"both spellings of the id", "$id=users/1&@id=users/2", InvalidRequest, "$id"},
+		{"empty filter", "$filter=", InvalidRequest, "$filter"},
+		{"filter without a value", "$filter", InvalidRequest, "$filter"},
+		{"filter of blanks", "$filter=%20%09", InvalidRequest, "$filter"},
+		{"empty id", "@id=", InvalidRequest, "$id"},
+		{"malformed escape", "$filter=externalId eq '%zz'", InvalidRequest, ""},
+		{"truncated escape", "$filter=externalId eq '%2", InvalidRequest, ""},
+		{"malformed escape in a name", "%2=1", InvalidRequest, ""},
+		{"semicolon", "$filter=externalId eq 'a;b'", InvalidRequest, ""},
+		{"too long", "$id=" + long, InvalidRequest, "$id"},
+		{"one byte too long", "$id=" + strings.Repeat("x", MaxOptionLength+1), InvalidRequest, "$id"},
+		{"name too long", long + "=1", InvalidRequest, cut},
+		{"NUL", "$filter=externalId+eq+'a%00b'", InvalidRequest, "$filter"},
+		{"escape character", "$id=users/%1B", InvalidRequest, "$id"},
+		{"DEL", "$id=users/%7F", InvalidRequest, "$id"},
+		{"invalid UTF-8", "$filter=externalId+eq+'%FF'", InvalidRequest, "$filter"},
+		{"surrogate in UTF-8", "$filter=externalId+eq+'%ED%A0%80'", InvalidRequest, "$filter"},
+		{"invalid UTF-8 in a name", "f%FFoo=1", InvalidRequest, "foo"},
+		{"control characters in a name", "f%00%0Aoo=1", InvalidRequest, "foo"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			query, err := ParseQuery(test.raw, everything)
+			if query != nil {
+				t.Errorf("got a query beside the error: %+v", query)
+			}
+			checkError(t, err, test.code, test.target)
+		})
+	}
+}
+
+// TestParseQuerySystemOptions holds that no option of OData is taken for another one or ignored.
+func TestParseQuerySystemOptions(t *testing.T) {
+	t.Parallel()
+	for _, option := range systemOptions {
+		for _, spelling := range []string{option, strings.ToUpper(option), url.QueryEscape(option)} {
+			_, err := ParseQuery(spelling+"=1", Resource{})
+			checkError(t, err, NotSupported, option)
+		}
+		bare := strings.TrimPrefix(option, "$")
+		_, err := ParseQuery(bare+"=1", Resource{})
+		checkError(t, err, InvalidRequest, bare)
+		if !strings.Contains(fmt.Sprint(err), option) {
+			t.Errorf("%q is not told about %q: %v", bare, option, err)
+		}
+	}
+	_, err := ParseQuery("@id=users/1", Resource{Options: []string{OptionFilter}})
+	checkError(t, err, NotSupported, OptionID)
+}
+
+func FuzzQuery(f *testing.F) {
+	for _, seed := range []string{
+		"", "&", "=", "=x", "$filter=externalId eq 'max'", "$filter=externalId+eq+'a%2Bb'&$top=1", "filter=x", "$filter=", "@id=users/1",
+		"$id=users('1')&@id=2", "$FILTER=id eq null&$filter=id eq null", "%24filter=%zz", "a;b", "$skiptoken=x", "\x00=\xff", "$expand=)",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		query, err := ParseQuery(raw, everything)
+		again, errAgain := ParseQuery(raw, everything)
+		if fmt.Sprint(err) != fmt.Sprint(errAgain) || !cmp.Equal(query, again) {
+			t.Fatalf("two answers to %q: %v, %v and %v, %v", raw, query, err, again, errAgain)
+		}
+		if err != nil {
+			checkBounded(t, err.(*Error)) //nolint:errorlint // every error of ParseQuery is one
+			return
+		}
+		if strings.Contains(raw, "=") && query.Filter == nil && query.ID == "" {
+			t.Errorf("%q was ignored", raw)
+		}
+	})
+}
