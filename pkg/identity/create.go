@@ -1,0 +1,268 @@
+package identity
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/match"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+	"github.com/opencloud-eu/education/pkg/odata"
+)
+
+// maxAttempts is how often a write is worked out anew when another writer has changed the entry in between.
+const maxAttempts = 8
+
+// errOutdated ends an attempt that was made on outdated data. errRefused ends one that was refused either for that or for
+// a reason of the directory's own; which of them it was, the next attempt shows.
+var (
+	errOutdated = odata.Errorf(odata.ServiceNotAvailable, "", "others keep changing the same entity; try again")
+	errRefused  = odata.Errorf(odata.InvalidRequest, "", "the directory refuses one of the values")
+)
+
+// worthAnother reports whether an attempt ended with an error that asks for another one.
+func worthAnother(err error) bool {
+	return err == errOutdated || err == errRefused //nolint:errorlint // sentinels of this package
+}
+
+// attempts runs a write until it is not outdated.
+func attempts[T any](ctx context.Context, write func() (T, error)) (T, error) {
+	var result T
+	err := error(errOutdated)
+	for range maxAttempts {
+		if result, err = write(); !worthAnother(err) {
+			return result, err
+		}
+		if ctx.Err() != nil {
+			return result, translate(ctx.Err())
+		}
+	}
+	return result, err
+}
+
+// Create implements education.Directory.
+func (d *Directory) Create(ctx context.Context, set *education.EntitySet, change *education.Change) (*education.Entity, error) {
+	hash, err := d.hash(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	return attempts(ctx, func() (*education.Entity, error) { return d.create(ctx, set, change, hash) })
+}
+
+func (d *Directory) create(ctx context.Context, set *education.EntitySet, change *education.Change, hash string) (*education.Entity, error) {
+	entity, err := newEntity(set, change)
+	if err != nil {
+		return nil, err
+	}
+	attributes := newEntry(entity, hash)
+	var schools []string
+	for _, link := range change.Links {
+		values, err := d.resolveLink(ctx, link)
+		if err != nil {
+			return nil, err
+		}
+		attribute := link.Navigation.Attributes[0]
+		attributes = append(attributes, wire.Attribute{Type: attribute, Values: values})
+		if attribute == attributeMemberOfSchool {
+			schools = values
+		}
+	}
+	if err := d.checkCreate(ctx, entity, schools); err != nil {
+		return nil, err
+	}
+	keys := d.keysOf(entity, schools)
+	if len(keys) > 0 {
+		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: keyTexts(keys)})
+	}
+	dn := rdn(set.ID.Attribute, entity.ID()) + "," + d.bases[set]
+	entry, err := d.ops.Add(ctx, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
+	if hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists) {
+		return nil, d.whyNotAdded(ctx, entity, keys)
+	}
+	if err != nil {
+		return nil, translate(err)
+	}
+	return d.written(ctx, set, dn, entry)
+}
+
+// newEntity returns the entity that a change describes, with the id it asks for or a new one. A version 7 UUID grows
+// with time, which keeps a directory's indexes together.
+func newEntity(set *education.EntitySet, change *education.Change) (*education.Entity, error) {
+	entity := education.NewEntity(set)
+	for _, property := range set.Properties {
+		value, given := change.Value(property)
+		if !given || property.Access == education.WriteOnly {
+			continue
+		}
+		if err := checkDistinct(property, value); err != nil {
+			return nil, err
+		}
+		entity.SetValue(property, value)
+	}
+	if entity.ID() == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, odata.Errorf(odata.GeneralException, "", "internal error").Because(err)
+		}
+		entity.SetValue(set.ID, id.String())
+	}
+	entity.SetValue(set.ID, strings.ToLower(entity.ID()))
+	return entity, nil
+}
+
+// hash returns the password hash for a change that sets a password, and otherwise the empty string.
+func (d *Directory) hash(ctx context.Context, change *education.Change) (string, error) {
+	for _, property := range change.Set.Properties {
+		value, _ := change.Value(property)
+		if password, ok := value.(education.Password); ok {
+			hash, err := d.ops.HashPassword(ctx, string(password))
+			return hash, translate(err)
+		}
+	}
+	return "", nil
+}
+
+// checkCreate looks at what unique keys cannot say. A class that is made outside any school must not have an externalId
+// that a class of a school has: a nightly script that makes classes and takes 409 for "there already" would otherwise
+// breed a second one the day somebody puts the first into a school.
+func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, schools []string) error {
+	if d.oneSchool(entity.Set) && len(schools) > 1 {
+		return odata.Errorf(odata.Conflict, "schools", "a %s can be in one school only", entity.Set.Singular)
+	}
+	externalID := entity.Text("externalId")
+	if entity.Set != education.Classes || len(schools) > 0 || externalID == "" {
+		return nil
+	}
+	property := entity.Set.Property("externalId")
+	_, err := d.find(ctx, entity.Set, education.Key{Property: property, Value: externalID}, nil)
+	switch {
+	case odata.Is(err, odata.ItemNotFound):
+		return nil
+	case err == nil, odata.Is(err, odata.TooManyResults):
+		return alreadyTaken(entity.Set, property)
+	}
+	return err
+}
+
+// whyNotAdded finds out why the directory refused a new entry: a unique key or the id is taken, or an entity it links
+// to has gone since it was looked up, which the next attempt will find.
+func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, keys []uniqueKey) error {
+	if fault := d.taken(ctx, entity.Set, keys, ""); fault != nil {
+		return fault
+	}
+	for _, set := range education.EntitySets {
+		_, err := d.find(ctx, set, education.Key{Property: set.ID, Value: entity.ID()}, nil)
+		if err == nil {
+			return alreadyTaken(entity.Set, entity.Set.ID)
+		}
+		if !odata.Is(err, odata.ItemNotFound) {
+			return err
+		}
+	}
+	return errRefused
+}
+
+// written returns the entity as it is after a write: from the write's own answer if the directory gave one, since a
+// second look may reach another server, and otherwise by reading the entry.
+func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn string, entry *wire.Entry) (*education.Entity, error) {
+	if entry == nil {
+		err := d.ops.Search(ctx, &wire.SearchRequest{
+			Base: dn, Scope: wire.ScopeBase, Filter: everything, Attributes: attributesOf(set),
+		}, func(read *wire.Entry) error {
+			entry = read
+			return nil
+		})
+		if err != nil {
+			return nil, translate(err)
+		}
+		if entry == nil {
+			return nil, odata.Errorf(odata.ItemNotFound, set.Name, "the %s has gone", set.Singular)
+		}
+	}
+	entity, err := d.decode(set, entry)
+	if err != nil {
+		return nil, odata.Errorf(odata.GeneralException, set.Name, "internal error").Because(err)
+	}
+	return entity, nil
+}
+
+// resolveLink returns the values that link an entry to the targets of a link: their ids or their DNs.
+func (d *Directory) resolveLink(ctx context.Context, link education.Link) ([]string, error) {
+	nav := link.Navigation
+	var values []string
+	for start := 0; start < len(link.Keys); start += chunkSize {
+		keys := link.Keys[start:min(start+chunkSize, len(link.Keys))]
+		found, err := d.findAll(ctx, nav, keys)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, found...)
+	}
+	return unique(values), nil
+}
+
+// findAll finds the targets with the given keys in one search.
+func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys []education.Key) ([]string, error) {
+	filters := make([]*wire.Filter, len(keys))
+	for i, key := range keys {
+		filters[i] = d.keyFilter(nav.Target, key)
+	}
+	var targets []*record
+	for found, err := range d.search(ctx, nav.Target, anyOf(filters), nil) {
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, found)
+	}
+	type identifier struct {
+		property *education.Property
+		value    string
+	}
+	byKey := make(map[identifier][]*wire.Entry)
+	for _, target := range targets {
+		for _, property := range nav.Target.Properties {
+			if text, ok := target.entity.Value(property).(string); ok && property.Key {
+				id := identifier{property, match.CaseIgnore(text)}
+				byKey[id] = append(byKey[id], target.entry)
+			}
+		}
+	}
+	values := make([]string, len(keys))
+	for i, key := range keys {
+		switch entries := byKey[identifier{key.Property, match.CaseIgnore(key.Value)}]; len(entries) {
+		case 0:
+			return nil, odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
+		case 1:
+			values[i] = linkValue(nav, entries[0])
+		default:
+			return nil, ambiguous(nav.Target, entries)
+		}
+	}
+	return values, nil
+}
+
+// linkValue returns what a link to an entry is written as.
+func linkValue(nav *education.Navigation, entry *wire.Entry) string {
+	if nav.ByDN {
+		return entry.DN
+	}
+	return entry.Value(attributeID)
+}
+
+// attributeID holds the ids of all sets, which links to schools use as well.
+var attributeID = education.Schools.ID.Attribute
+
+// unique returns the values without repetitions, in their order.
+func unique(values []string) []string {
+	seen := make(map[string]bool, len(values))
+	kept := values[:0]
+	for _, value := range values {
+		if !seen[value] {
+			seen[value] = true
+			kept = append(kept, value)
+		}
+	}
+	return kept
+}

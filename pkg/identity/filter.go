@@ -1,0 +1,140 @@
+package identity
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+	"github.com/opencloud-eu/education/pkg/odata"
+)
+
+// everything matches every entry. It is not And without operands (RFC 4526), which not every server knows.
+var everything = wire.Present("objectClass")
+
+// filterOf renders a query's filter. Every name in it has been checked against the set's table, so an unknown node is
+// a programmer's error.
+func (d *Directory) filterOf(set *education.EntitySet, query *odata.Query) *wire.Filter {
+	if query == nil || query.Filter == nil {
+		return everything
+	}
+	switch node := query.Filter.(type) {
+	case *odata.Compare:
+		return d.compareFilter(set, set.Property(node.Property), node.Value)
+	default:
+		panic(fmt.Sprintf("identity: filter node %T", node))
+	}
+}
+
+// compareFilter renders property eq value; a nil value asks for the property's absence.
+func (d *Directory) compareFilter(set *education.EntitySet, property *education.Property, value any) *wire.Filter {
+	if value == nil {
+		return d.absent(set, property)
+	}
+	text, ok := value.(string)
+	if !ok {
+		text = encodeValue(value)[0]
+	}
+	filter := wire.Equal(property.Attribute, text)
+	if standIn := standInOf(set, property); standIn != nil && !d.rules.Compatible {
+		return wire.And(filter, wire.Not(wire.Equal(attributePlaceholder, standIn.Attribute)))
+	}
+	return filter
+}
+
+// absent renders property eq null. OpenCloud's graph service writes empty values for what is absent; an empty value
+// does not fit DirectoryString, so directories that check syntaxes have none.
+func (d *Directory) absent(set *education.EntitySet, property *education.Property) *wire.Filter {
+	filter := wire.Not(wire.Present(property.Attribute))
+	if standIn := standInOf(set, property); standIn != nil && !d.rules.Compatible {
+		return wire.Or(filter, wire.Equal(attributePlaceholder, standIn.Attribute))
+	}
+	return filter
+}
+
+// keyFilter renders a key.
+func (d *Directory) keyFilter(set *education.EntitySet, key education.Key) *wire.Filter {
+	return d.compareFilter(set, key.Property, key.Value)
+}
+
+// anyOf is Or without the operator around a single operand.
+func anyOf(filters []*wire.Filter) *wire.Filter {
+	if len(filters) == 1 {
+		return filters[0]
+	}
+	return wire.Or(filters...)
+}
+
+// chunkSize is how many entries are asked for in one filter. OpenLDAP answers 500 in 0.02 s.
+const chunkSize = 500
+
+// chunks cuts values into pieces that fit one filter.
+func chunks(values []string) iter.Seq[[]string] { return slices.Chunk(values, chunkSize) }
+
+// linkFilters renders the entries that links refer to. A link by DN is asked for by the attributes of its RDN, because
+// no filter of RFC 4511 finds an entry by its DN; acceptLinks sorts out what else has these attributes.
+func linkFilters(nav *education.Navigation, links []string) []*wire.Filter {
+	var filters []*wire.Filter
+	for _, link := range links {
+		if !nav.ByDN {
+			filters = append(filters, wire.Equal(nav.Target.ID.Attribute, link))
+			continue
+		}
+		dn, ok := parseDN(link)
+		if !ok || len(dn.RDNs) == 0 {
+			// OpenCloud's graph service writes an empty DN into a class without members.
+			continue
+		}
+		rdn := make([]*wire.Filter, 0, 1)
+		for _, part := range dn.RDNs[0].Values {
+			rdn = append(rdn, wire.Equal(part.Attribute, part.Value))
+		}
+		if len(rdn) == 1 {
+			filters = append(filters, rdn[0])
+		} else {
+			filters = append(filters, wire.And(rdn...))
+		}
+	}
+	return filters
+}
+
+// acceptLinks returns a test whether an entry is one that the links refer to.
+func acceptLinks(nav *education.Navigation, links []string) func(*wire.Entry) bool {
+	if !nav.ByDN {
+		return func(*wire.Entry) bool { return true }
+	}
+	wanted := make(map[string]bool, len(links))
+	for _, link := range links {
+		wanted[foldDN(link)] = true
+	}
+	return func(entry *wire.Entry) bool { return wanted[foldDN(entry.DN)] }
+}
+
+// generalizedTime is the form in which OpenCloud writes times (RFC 4517, section 3.3.13). Values in the directory are
+// whole seconds; a fraction appears in a filter alone, where it matches nothing.
+const generalizedTime = "20060102150405.999999999Z"
+
+// encodeValue returns the attribute values of a property's value.
+func encodeValue(value any) []string {
+	switch value := value.(type) {
+	case nil:
+		return nil
+	case string:
+		return []string{value}
+	case bool:
+		return []string{strings.ToUpper(fmt.Sprint(value))}
+	case time.Time:
+		return []string{value.UTC().Format(generalizedTime)}
+	case []education.Identity:
+		values := make([]string, len(value))
+		for i, identity := range value {
+			values[i] = identity.String()
+		}
+		return values
+	default:
+		panic(fmt.Sprintf("identity: value of type %T", value))
+	}
+}

@@ -1,0 +1,360 @@
+package identity
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/embedded"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+	"github.com/opencloud-eu/education/pkg/odata"
+)
+
+// The ids and DNs of the entries that foreign makes.
+const (
+	maxID    = "0e2f1bd5-9a2d-4a3b-a6c1-000000000001"
+	classID  = "0e2f1bd5-9a2d-4a3b-a6c1-000000000002"
+	schoolID = "0e2f1bd5-9a2d-4a3b-a6c1-000000000003"
+
+	maxDN    = "uid=max," + userBase
+	classDN  = "openCloudEducationExternalId=5a," + classBase
+	schoolDN = "ou=School," + schoolBase
+)
+
+// foreign returns a directory whose entries OpenCloud's graph service has written: named by uid, ou and externalId,
+// without unique keys and the class that permits them.
+func foreign(t *testing.T) (*Directory, *embedded.Store) {
+	t.Helper()
+	store := openStore(t)
+	addEntry(t, store, schoolDN, "objectClass: top", "objectClass: organizationalUnit", "objectClass: openCloudEducationSchool",
+		"ou: School", "openCloudUUID: "+schoolID, "openCloudEducationSchoolNumber: 0042")
+	addEntry(t, store, maxDN, "objectClass: top", "objectClass: inetOrgPerson", "objectClass: openCloudUser",
+		"objectClass: openCloudEducationUser", "uid: max", "cn: max", "sn: max", "displayName: Max", "openCloudUUID: "+maxID,
+		"openCloudUserType: Member", "openCloudUserEnabled: TRUE", "openCloudEducationExternalId: 4711",
+		"openCloudMemberOfSchool: "+schoolID, "openCloudExternalIdentity:  $ https://idp $ max")
+	addEntry(t, store, classDN, "objectClass: top", "objectClass: groupOfNames", "objectClass: openCloudEducationClass",
+		"objectClass: openCloudObject", "cn: 5a", "openCloudEducationExternalId: 5a", "openCloudUUID: "+classID,
+		"openCloudEducationClassType: course", "member: "+maxDN)
+	return newDirectory(t, store, education.Rules{}), store
+}
+
+func TestForeignEntriesAreRead(t *testing.T) {
+	t.Parallel()
+	d, _ := foreign(t)
+	user, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "externalId", "4711"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"id": maxID, "displayName": "Max", "onPremisesSamAccountName": "max", "surname": "max", "mail": nil,
+		"accountEnabled": true, "identities": []education.Identity{{Issuer: "https://idp", IssuerAssignedID: "max"}},
+	}
+	for name, value := range want {
+		if got := user.Value(education.Users.Property(name)); !education.Equal(got, value) {
+			t.Errorf("%s: got %#v, want %#v", name, got, value)
+		}
+	}
+	wantTargets(t, d, education.Schools, schoolID, "users", maxID)
+	wantTargets(t, d, education.Classes, classID, "members", maxID)
+	wantTargets(t, d, education.Users, maxID, "classes", classID)
+	wantTargets(t, d, education.Users, maxID, "schools", schoolID)
+}
+
+// wantTargets checks the ids that a navigation property yields.
+func wantTargets(t *testing.T, d *Directory, set *education.EntitySet, id, name string, want ...string) {
+	t.Helper()
+	var got []string
+	for entity, err := range d.ListRelated(t.Context(), education.NavigationOf(set, name), keyOf(set, "id", id), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, entity.ID())
+	}
+	wantStrings(t, got, want)
+}
+
+func TestForeignEntriesAreChangedWhereTheyStand(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		set    *education.EntitySet
+		id     string
+		body   map[string]any
+		wantDN string
+		want   []string // attribute: values joined by |
+	}{
+		{
+			"another property", education.Users, maxID,
+			map[string]any{"givenName": "Max"},
+			maxDN,
+			[]string{"uid: max", "cn: max", "educationUniqueKey: user/username/-/max|user/externalId/" + schoolID + "/4711|user/school/-/" + maxID},
+		},
+		{
+			"username", education.Users, maxID,
+			map[string]any{"onPremisesSamAccountName": "Moritz, Sr.", "givenName": "M"},
+			`uid=Moritz\, Sr.,` + userBase,
+			[]string{"uid: Moritz, Sr.", "givenName: M", "openCloudUUID: " + maxID, "cn: Moritz, Sr.", "sn: max"},
+		},
+		{
+			"username with special characters", education.Users, maxID,
+			map[string]any{"onPremisesSamAccountName": ` #"+<>;=\ü `},
+			`uid=\ #\"\+\<\>\;\=\\ü\ ,` + userBase,
+			[]string{`uid:  #"+<>;=\ü `},
+		},
+		{"case of the username", education.Users, maxID, map[string]any{"onPremisesSamAccountName": "MAX"}, "uid=MAX," + userBase, []string{"uid: MAX"}},
+		{"name of a school", education.Schools, schoolID, map[string]any{"displayName": "Other"}, "ou=Other," + schoolBase, []string{
+			"ou: Other", "educationUniqueKey: school/displayName/-/other|school/number/-/0042",
+		}},
+		{"case of a class's externalId", education.Classes, classID, map[string]any{"externalId": "5A"}, "openCloudEducationExternalId=5A," + classBase, []string{
+			"openCloudEducationExternalId: 5A", "member: " + maxDN, "educationUniqueKey: class/externalId/-/5a",
+		}},
+		{"externalId of a class cleared", education.Classes, classID, map[string]any{"externalId": nil}, "openCloudUUID=" + classID + "," + classBase, []string{
+			"openCloudEducationExternalId: ", "openCloudUUID: " + classID, "educationUniqueKey: ",
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d, store := foreign(t)
+			updated, err := d.Update(t.Context(), test.set, keyOf(test.set, "id", test.id), newChange(t, test.set, education.UpdateEntity, test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, value := range test.body {
+				if got := updated.Value(test.set.Property(name)); !education.Equal(got, value) {
+					t.Errorf("%s: got %#v, want %#v", name, got, value)
+				}
+			}
+			entry := readEntry(t, store, test.wantDN)
+			if entry.DN != test.wantDN {
+				t.Errorf("got the DN %s, want %s", entry.DN, test.wantDN)
+			}
+			for _, line := range test.want {
+				name, want, _ := strings.Cut(line, ": ")
+				if got := strings.Join(entry.Values(name), "|"); got != want {
+					t.Errorf("%s: got %q, want %q", name, got, want)
+				}
+			}
+			wantTargets(t, d, education.Classes, classID, "members", maxID)
+			// A second change of the same kind finds an entry that is ours by now.
+			if _, err := d.Update(t.Context(), test.set, keyOf(test.set, "id", test.id), newChange(t, test.set, education.UpdateEntity, test.body)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestForeignEntryRenamedToWhatIsTaken(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	addEntry(t, store, "uid=taken,"+userBase, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser",
+		"cn: x", "sn: x", "uid: taken", "openCloudUUID: 0e2f1bd5-9a2d-4a3b-a6c1-000000000009")
+	_, err := d.Update(t.Context(), education.Users, keyOf(education.Users, "id", maxID), newChange(t, education.Users, education.UpdateEntity,
+		map[string]any{"onPremisesSamAccountName": "taken", "givenName": "not to be"}))
+	var fault *odata.Error
+	if !errors.As(err, &fault) || fault.Code != odata.NameAlreadyExists || fault.Target != "onPremisesSamAccountName" {
+		t.Errorf("got %v, want NameAlreadyExists with the username as target", err)
+	}
+	if got := readEntry(t, store, maxDN).Value("givenName"); got != "" {
+		t.Errorf("the refused change has set givenName to %q", got)
+	}
+}
+
+// TestRenameIsTakenBack has the Modify after a rename fail.
+func TestRenameIsTakenBack(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		set  *education.EntitySet
+		id   string
+		body map[string]any
+		err  error
+		want odata.Code
+	}{
+		{"username", education.Users, maxID, map[string]any{"onPremisesSamAccountName": "moritz"}, wire.Errorf(wire.ResultUnavailable, "x"), odata.ServiceNotAvailable},
+		{"username, refused", education.Users, maxID, map[string]any{"onPremisesSamAccountName": "moritz"}, wire.Errorf(wire.ResultInvalidAttributeSyntax, "x"), odata.InvalidRequest},
+		{"name of a school", education.Schools, schoolID, map[string]any{"displayName": "x"}, errors.New("network"), odata.ServiceNotAvailable},
+		{"externalId of a class cleared", education.Classes, classID, map[string]any{"externalId": nil}, wire.Errorf(wire.ResultBusy, "x"), odata.ServiceNotAvailable},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d, store := foreign(t)
+			key := keyOf(test.set, "id", test.id)
+			before, err := d.find(t.Context(), test.set, key, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.ops = &stub{Operations: store, modify: func(*wire.ModifyRequest) (*wire.Entry, error) { return nil, test.err }}
+			_, err = d.Update(t.Context(), test.set, key, newChange(t, test.set, education.UpdateEntity, test.body))
+			if !odata.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			after, err := d.find(t.Context(), test.set, key, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if after.entry.DN != before.entry.DN {
+				t.Errorf("got the DN %s, want %s", after.entry.DN, before.entry.DN)
+			}
+			for _, property := range test.set.Properties {
+				if got, want := after.entity.Value(property), before.entity.Value(property); property.Name != "lastModifiedDateTime" && !education.Equal(got, want) {
+					t.Errorf("%s: got %#v, want %#v", property.Name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestUnreadableEntries has entries among good ones that hold no entity: they are left out of lists and are a fault of
+// the service by key.
+func TestUnreadableEntries(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	person := []string{"objectClass: inetOrgPerson", "objectClass: openCloudEducationUser", "cn: x", "sn: x"}
+	addEntry(t, store, "uid=noid,"+userBase, append(person, "uid: noid")...)
+	addEntry(t, store, "uid=bad,"+userBase, append(person, "uid: bad", "openCloudUUID: 0e2f1bd5-9a2d-4a3b-a6c1-00000000000b",
+		"openCloudExternalIdentity: no separators", "openCloudMemberOfSchool: "+schoolID)...)
+	_, err := store.Modify(t.Context(), &wire.ModifyRequest{DN: classDN, Changes: []wire.Change{{
+		Attribute: wire.Attribute{Type: "member", Values: []string{"uid=noid," + userBase, "uid=bad," + userBase}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for user, err := range d.List(t.Context(), education.Users, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed = append(listed, user.Text("onPremisesSamAccountName"))
+	}
+	wantStrings(t, listed, []string{"max"})
+	wantTargets(t, d, education.Classes, classID, "members", maxID)
+	wantTargets(t, d, education.Schools, schoolID, "users", maxID)
+	for _, name := range []string{"noid", "bad"} {
+		_, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "onPremisesSamAccountName", name))
+		if !odata.Is(err, odata.GeneralException) {
+			t.Errorf("get %s: got %v, want GeneralException", name, err)
+		}
+	}
+}
+
+// TestEmptyValues reads what OpenCloud's graph service writes to directories that do not check syntaxes: an empty member
+// of a class without members, an empty mail.
+func TestEmptyValues(t *testing.T) {
+	t.Parallel()
+	entries := map[string]*wire.Entry{
+		userBase:  parseEntry(maxDN, "uid: max", "openCloudUUID: "+maxID, "mail: ", "displayName: Max"),
+		classBase: parseEntry(classDN, "cn: 5a", "openCloudUUID: "+classID, "member: ", "openCloudEducationTeacherMember: "),
+	}
+	d := newDirectory(t, &stub{search: func(request *wire.SearchRequest, yield func(*wire.Entry) error) error {
+		return yield(entries[request.Base])
+	}}, education.Rules{})
+	user, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "id", maxID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := user.Value(education.Users.Property("mail")); got != nil {
+		t.Errorf("mail: got %#v, want nothing", got)
+	}
+	wantTargets(t, d, education.Classes, classID, "members")
+	wantTargets(t, d, education.Classes, classID, "teachers")
+}
+
+// TestReadBack has a directory that knows no post-read control.
+func TestReadBack(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	key := keyOf(education.Users, "id", maxID)
+	body := func(name string) *education.Change {
+		return newChange(t, education.Users, education.UpdateEntity, map[string]any{"givenName": name})
+	}
+	forgetful := &stub{Operations: store}
+	forgetful.modify = func(request *wire.ModifyRequest) (*wire.Entry, error) {
+		_, err := store.Modify(t.Context(), request)
+		return nil, err
+	}
+	d.ops = forgetful
+	updated, err := d.Update(t.Context(), education.Users, key, body("Max"))
+	if err != nil || updated.Text("givenName") != "Max" {
+		t.Errorf("got %v and the givenName %q", err, updated.Text("givenName"))
+	}
+	// The entry is deleted by somebody else before it can be read, or cannot be seen by this service.
+	for name, answer := range map[string]error{"deleted": wire.Errorf(wire.ResultNoSuchObject, "x"), "hidden": nil} {
+		forgetful.search = func(request *wire.SearchRequest, yield func(*wire.Entry) error) error {
+			if request.Scope == wire.ScopeBase {
+				return answer
+			}
+			return store.Search(t.Context(), request, yield)
+		}
+		if _, err := d.Update(t.Context(), education.Users, key, body(name)); !odata.Is(err, odata.ItemNotFound) {
+			t.Errorf("%s: got %v, want ItemNotFound", name, err)
+		}
+	}
+}
+
+// TestRefusedForever has a directory that refuses a change for a reason of its own.
+func TestRefusedForever(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	tries := 0
+	d.ops = &stub{Operations: store, modify: func(*wire.ModifyRequest) (*wire.Entry, error) {
+		tries++
+		return nil, wire.Errorf(wire.ResultNoSuchAttribute, "x")
+	}}
+	_, err := d.Update(t.Context(), education.Users, keyOf(education.Users, "id", maxID),
+		newChange(t, education.Users, education.UpdateEntity, map[string]any{"givenName": "x"}))
+	if !odata.Is(err, odata.ServiceNotAvailable) || tries != maxAttempts {
+		t.Errorf("got %v after %d tries, want ServiceNotAvailable after %d", err, tries, maxAttempts)
+	}
+}
+
+// TestRefusedByTheDirectory has a directory that refuses a value for a reason of its own, which no retry helps.
+func TestRefusedByTheDirectory(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	refuse := wire.Errorf(wire.ResultConstraintViolation, "x")
+	d.ops = &stub{
+		Operations: store,
+		add:        func(*wire.AddRequest) (*wire.Entry, error) { return nil, refuse },
+		modify:     func(*wire.ModifyRequest) (*wire.Entry, error) { return nil, refuse },
+	}
+	_, err := d.Update(t.Context(), education.Users, keyOf(education.Users, "id", maxID),
+		newChange(t, education.Users, education.UpdateEntity, map[string]any{"givenName": "x"}))
+	if !odata.Is(err, odata.InvalidRequest) {
+		t.Errorf("update: got %v, want InvalidRequest", err)
+	}
+	_, err = d.Create(t.Context(), education.Users, newChange(t, education.Users, education.CreateEntity,
+		map[string]any{"displayName": "x", "onPremisesSamAccountName": "x"}))
+	if !odata.Is(err, odata.InvalidRequest) {
+		t.Errorf("create: got %v, want InvalidRequest", err)
+	}
+}
+
+// TestRepeatedValuesAreNotWritten has a client that sends the whole entity every night.
+func TestRepeatedValuesAreNotWritten(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	user, err := d.Create(t.Context(), education.Users, newChange(t, education.Users, education.CreateEntity,
+		map[string]any{"displayName": "x", "onPremisesSamAccountName": "x", "externalId": "x", "schools@odata.bind": []string{"/schools/" + schoolID}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.ops = &stub{Operations: store, modify: func(*wire.ModifyRequest) (*wire.Entry, error) {
+		t.Error("an entry that is as it shall be was written")
+		return nil, nil
+	}}
+	body := map[string]any{
+		"id": user.ID(), "displayName": "x", "onPremisesSamAccountName": "x", "externalId": "x", "surname": nil, "mail": nil,
+		"schools@odata.bind": []string{"/schools/" + schoolID},
+	}
+	if _, err := d.Update(t.Context(), education.Users, keyOf(education.Users, "id", user.ID()),
+		newChange(t, education.Users, education.UpdateEntity, body)); err != nil {
+		t.Error(err)
+	}
+	nav := education.NavigationOf(education.Schools, "users")
+	if err := d.AddRef(t.Context(), nav, keyOf(education.Schools, "id", schoolID), keyOf(education.Users, "id", user.ID())); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,144 @@
+package identity
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/match"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+	"github.com/opencloud-eu/education/pkg/odata"
+)
+
+// noSchool is the scope of keys that hold everywhere, and of those of entities outside any school.
+const noSchool = "-"
+
+// attributeMemberOfSchool holds the ids of an entry's schools; it is the attribute of every link to a school.
+var attributeMemberOfSchool = education.NavigationOf(education.Users, "schools").Attributes[0]
+
+// attributePassword holds password hashes.
+var attributePassword = education.Users.Property("passwordProfile").Attribute
+
+// uniqueKey is a value of educationUniqueKey together with the property that it protects.
+type uniqueKey struct {
+	text     string
+	property *education.Property
+}
+
+// keysOf returns the unique keys of an entity that is in the given schools. A key is <set>/<property>/<scope>/<value>,
+// with the value folded as caseIgnoreMatch does, because the attribute itself is compared octet by octet:
+//
+//	user/username/-/max
+//	user/externalId/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed/4711
+//	school/number/-/0042
+//
+// The directory lets no two entries have a value in common.
+func (d *Directory) keysOf(entity *education.Entity, schools []string) []uniqueKey {
+	var keys []uniqueKey
+	for _, property := range entity.Set.Properties {
+		value, ok := entity.Value(property).(string)
+		scope := d.rules.UniqueScope(entity.Set, property)
+		if !ok || scope == education.NotUnique {
+			continue
+		}
+		scopes := []string{noSchool}
+		if scope == education.PerSchool && len(schools) > 0 {
+			scopes = schools
+		}
+		for _, scope := range scopes {
+			text := strings.Join([]string{
+				entity.Set.Singular, property.UniqueName, strings.ToLower(scope), match.CaseIgnore(value),
+			}, "/")
+			keys = append(keys, uniqueKey{text, property})
+		}
+	}
+	if token := d.schoolToken(entity); token != "" && len(schools) > 0 {
+		keys = append(keys, uniqueKey{text: token})
+	}
+	return keys
+}
+
+// schoolToken is a key that an entity has while it is in a school, if it may be in one only. Two writers that put one
+// user into two schools at the same time both add it, and the directory refuses the second: a value cannot be added
+// twice (RFC 4511, section 4.6).
+func (d *Directory) schoolToken(entity *education.Entity) string {
+	if !d.oneSchool(entity.Set) {
+		return ""
+	}
+	return entity.Set.Singular + "/school/" + noSchool + "/" + strings.ToLower(entity.ID())
+}
+
+// oneSchool reports whether an entity of the set may be in one school only.
+func (d *Directory) oneSchool(set *education.EntitySet) bool {
+	return set == education.Users && d.rules.SchoolsPerUser != education.ManySchools
+}
+
+func keyTexts(keys []uniqueKey) []string {
+	texts := make([]string, len(keys))
+	for i, key := range keys {
+		texts[i] = key.text
+	}
+	return texts
+}
+
+// changeKeys returns the changes that turn the keys an entry has into those it shall have. Values are deleted and added
+// one by one, never replaced, so that a writer who acts on outdated keys is refused.
+func changeKeys(have, want []string) []wire.Change {
+	var changes []wire.Change
+	gone := without(have, want)
+	if len(gone) > 0 {
+		changes = append(changes, wire.Change{Operation: wire.ChangeDelete, Attribute: wire.Attribute{Type: attributeUniqueKey, Values: gone}})
+	}
+	fresh := without(want, have)
+	if len(fresh) > 0 {
+		changes = append(changes, wire.Change{Operation: wire.ChangeAdd, Attribute: wire.Attribute{Type: attributeUniqueKey, Values: fresh}})
+	}
+	return changes
+}
+
+// without returns the values that are not among the others.
+func without(values, others []string) []string {
+	var rest []string
+	for _, value := range values {
+		if !slices.Contains(others, value) {
+			rest = append(rest, value)
+		}
+	}
+	return rest
+}
+
+// taken finds out which property of a refused write is to blame: the one whose unique key another entry has. It
+// returns nil if there is no such entry, because it has gone meanwhile or something else was refused.
+func (d *Directory) taken(ctx context.Context, set *education.EntitySet, keys []uniqueKey, self string) error {
+	var filters []*wire.Filter
+	for _, key := range keys {
+		filters = append(filters, wire.Equal(attributeUniqueKey, key.text))
+	}
+	if len(filters) == 0 {
+		return nil
+	}
+	var fault error
+	err := d.ops.Search(ctx, &wire.SearchRequest{
+		Base: d.bases[set], Scope: wire.ScopeSubtree, Filter: anyOf(filters), Attributes: []string{attributeUniqueKey},
+	}, func(entry *wire.Entry) error {
+		if foldDN(entry.DN) == foldDN(self) {
+			return nil
+		}
+		for _, key := range keys {
+			if key.property != nil && slices.Contains(entry.Values(attributeUniqueKey), key.text) {
+				fault = alreadyTaken(set, key.property)
+				return errStop
+			}
+		}
+		return nil
+	})
+	if fault == nil && err != nil {
+		return translate(err)
+	}
+	return fault
+}
+
+func alreadyTaken(set *education.EntitySet, property *education.Property) error {
+	return odata.Errorf(odata.NameAlreadyExists, property.Name, "another %s has this %s already", set.Singular, property.Name)
+}

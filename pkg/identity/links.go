@@ -1,0 +1,216 @@
+package identity
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+	"github.com/opencloud-eu/education/pkg/odata"
+)
+
+// AddRef implements education.Directory.
+func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner, target education.Key) error {
+	_, err := attempts(ctx, func() (struct{}, error) {
+		holder, value, err := d.ends(ctx, nav, owner, target)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, d.addLink(ctx, nav, holder, value)
+	})
+	return err
+}
+
+// RemoveRef implements education.Directory.
+func (d *Directory) RemoveRef(ctx context.Context, nav *education.Navigation, owner, target education.Key) error {
+	_, err := attempts(ctx, func() (struct{}, error) {
+		holder, value, err := d.ends(ctx, nav, owner, target)
+		if err != nil {
+			return struct{}{}, err
+		}
+		removed, err := d.removeLink(ctx, nav, holder, value)
+		if err == nil && !removed && (!nav.SilentRemoval || !d.rules.Compatible) {
+			err = odata.Errorf(odata.ItemNotFound, nav.Name, "the %s is not among the %s of the %s", nav.Target.Singular, nav.Name, nav.Owner.Singular)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// ends finds both entries of a link and returns the one that holds it and the value that it holds. The holder's schools
+// and keys are read with it, but not its members: a class may have many thousands.
+func (d *Directory) ends(ctx context.Context, nav *education.Navigation, owner, target education.Key) (*record, string, error) {
+	extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
+	ownerFound, err := d.find(ctx, nav.Owner, owner, extra)
+	if err != nil {
+		return nil, "", err
+	}
+	targetFound, err := d.find(ctx, nav.Target, target, extra)
+	if err != nil {
+		return nil, "", err
+	}
+	if nav.OwnerHolds {
+		return ownerFound, linkValue(nav, targetFound.entry), nil
+	}
+	return targetFound, linkValue(nav, ownerFound.entry), nil
+}
+
+// addLink adds a link to the entry that holds it.
+func (d *Directory) addLink(ctx context.Context, nav *education.Navigation, holder *record, value string) error {
+	p := &plan{record: holder, next: holder.entity}
+	if nav.ByDN {
+		p.add(nav.Attributes[0], []string{value})
+	} else {
+		schools := holder.entry.Values(attributeMemberOfSchool)
+		if containsFold(schools, value) {
+			return nil
+		}
+		if d.oneSchool(holder.entity.Set) && len(schools) > 0 {
+			return odata.Errorf(odata.Conflict, nav.Name,
+				"the %s is in another school; remove it there first, or move it with schools@odata.bind in a PATCH", holder.entity.Set.Singular)
+		}
+		p.add(attributeMemberOfSchool, []string{value})
+		p.setKeys(d.keysOf(holder.entity, append(slices.Clone(schools), value)), func(*education.Property) bool { return true })
+	}
+	_, err := d.modifyLink(ctx, nav, p)
+	switch {
+	case err == nil, nav.ByDN && hasCode(err, wire.ResultAttributeOrValueExists):
+		return nil
+	}
+	return d.whyNotChanged(ctx, p, err)
+}
+
+// removeLink removes a link from the entry that holds it and reports whether there was one.
+func (d *Directory) removeLink(ctx context.Context, nav *education.Navigation, holder *record, value string) (bool, error) {
+	p := &plan{record: holder, next: holder.entity}
+	p.remove(nav.Attributes[0], value)
+	if !nav.ByDN {
+		schools := holder.entry.Values(attributeMemberOfSchool)
+		if !containsFold(schools, value) {
+			return false, nil
+		}
+		// Two schools may each have had a user 4711; outside of any school only one of them can hold the key for it.
+		// Leaving a school is never refused for that, so all new keys are optional.
+		rest := slices.DeleteFunc(slices.Clone(schools), func(id string) bool { return strings.EqualFold(id, value) })
+		p.setKeys(d.keysOf(p.next, rest), func(*education.Property) bool { return false })
+	}
+	_, err := d.modifyLink(ctx, nav, p)
+	switch {
+	case err == nil:
+		return true, nil
+	case nav.ByDN && hasCode(err, wire.ResultNoSuchAttribute):
+		return false, nil
+	}
+	return false, d.whyNotChanged(ctx, p, err)
+}
+
+// modifyLink makes the Modify of a plan that changes a link. A link by DN does not touch the keys.
+func (d *Directory) modifyLink(ctx context.Context, nav *education.Navigation, p *plan) (*wire.Entry, error) {
+	if nav.ByDN {
+		return d.ops.Modify(ctx, &wire.ModifyRequest{DN: p.record.entry.DN, Changes: p.changes})
+	}
+	return d.modify(ctx, p, p.record.entry.DN, nil)
+}
+
+func (p *plan) remove(attribute, value string) {
+	p.changes = append(p.changes, wire.Change{
+		Operation: wire.ChangeDelete, Attribute: wire.Attribute{Type: attribute, Values: []string{value}},
+	})
+}
+
+func containsFold(values []string, value string) bool {
+	return slices.ContainsFunc(values, func(other string) bool { return strings.EqualFold(other, value) })
+}
+
+// Delete implements education.Directory.
+func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key education.Key) error {
+	_, err := attempts(ctx, func() (struct{}, error) {
+		found, err := d.find(ctx, set, key, nil)
+		if err != nil {
+			return struct{}{}, err
+		}
+		if err := d.rules.CheckDeletion(found.entity); err != nil {
+			return struct{}{}, err
+		}
+		if set == education.Schools {
+			if err := d.detachAll(ctx, found); err != nil {
+				return struct{}{}, err
+			}
+		}
+		err = d.ops.Delete(ctx, &wire.DeleteRequest{DN: found.entry.DN})
+		if hasCode(err, wire.ResultUnwillingToPerform) {
+			// Somebody was put into the school after the others were taken out.
+			return struct{}{}, errOutdated
+		}
+		return struct{}{}, translate(err)
+	})
+	return err
+}
+
+// detachWorkers is how many entities are taken out of a school at the same time. A directory that commits writes in
+// groups does them for the price of a few.
+const detachWorkers = 16
+
+// detachAll takes all users and classes out of a school. Each is one write; whatever was done when it fails stays done,
+// and a repetition does the rest.
+func (d *Directory) detachAll(ctx context.Context, school *record) error {
+	for _, nav := range education.Navigations {
+		if nav.Owner != education.Schools {
+			continue
+		}
+		extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
+		filter := wire.Equal(nav.Attributes[0], linkValue(nav, school.entry))
+		var holders []*record
+		for holder, err := range d.search(ctx, nav.Target, filter, extra) {
+			if err != nil {
+				return err
+			}
+			holders = append(holders, holder)
+		}
+		if err := d.detachEach(ctx, nav, holders, linkValue(nav, school.entry)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// detachEach takes the given entities out of a school, several at a time, and returns the first error. An entity that
+// somebody else changed meanwhile is left to the next attempt, which errOutdated asks for.
+func (d *Directory) detachEach(ctx context.Context, nav *education.Navigation, holders []*record, school string) error {
+	work := make(chan *record)
+	var wait sync.WaitGroup
+	var once sync.Once
+	var failed error
+	var outdated atomic.Bool
+	stop := make(chan struct{})
+	for range min(detachWorkers, len(holders)) {
+		wait.Go(func() {
+			for holder := range work {
+				_, err := d.removeLink(ctx, nav, holder, school)
+				switch {
+				case worthAnother(err):
+					outdated.Store(true)
+				case err != nil:
+					once.Do(func() { failed = err; close(stop) })
+				}
+			}
+		})
+	}
+	for _, holder := range holders {
+		select {
+		case work <- holder:
+			continue
+		case <-stop:
+		}
+		break
+	}
+	close(work)
+	wait.Wait()
+	if failed == nil && outdated.Load() {
+		return errOutdated
+	}
+	return failed
+}

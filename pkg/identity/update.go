@@ -1,0 +1,345 @@
+package identity
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/match"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+	"github.com/opencloud-eu/education/pkg/odata"
+)
+
+// Update implements education.Directory.
+func (d *Directory) Update(ctx context.Context, set *education.EntitySet, key education.Key, change *education.Change) (*education.Entity, error) {
+	hash, err := d.hash(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	return attempts(ctx, func() (*education.Entity, error) {
+		found, err := d.find(ctx, set, key, forUpdate(change))
+		if err != nil {
+			return nil, err
+		}
+		plan, err := d.plan(ctx, found, change, hash)
+		if err != nil {
+			return nil, err
+		}
+		return d.carryOut(ctx, plan)
+	})
+}
+
+// forUpdate returns the attributes beside the table's that a change of an entry needs to know.
+func forUpdate(change *education.Change) []string {
+	extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
+	for _, link := range change.Links {
+		extra = append(extra, link.Navigation.Attributes[0])
+	}
+	return unique(extra)
+}
+
+// plan is a worked-out change of an entry: at most one rename and one Modify.
+type plan struct {
+	record  *record
+	next    *education.Entity
+	changed []*education.Property
+	changes []wire.Change
+	// newRDN is empty unless the entry is renamed, for the property named.
+	newRDN string
+	named  *education.Property
+	// keys are the unique keys that the entry shall have. Those in optional are ones that the change did not ask for.
+	keys     []uniqueKey
+	optional []string
+}
+
+// plan works out how an entry becomes what a change asks for.
+func (d *Directory) plan(ctx context.Context, found *record, change *education.Change, hash string) (*plan, error) {
+	p := &plan{record: found, next: education.NewEntity(found.entity.Set)}
+	for _, property := range found.entity.Set.Properties {
+		if err := p.property(property, change, hash); err != nil {
+			return nil, err
+		}
+	}
+	p.standIns()
+	schools := found.entry.Values(attributeMemberOfSchool)
+	moved := false
+	for _, link := range change.Links {
+		values, err := d.resolveLink(ctx, link)
+		if err != nil {
+			return nil, err
+		}
+		linked := p.link(link.Navigation, values, d.oneSchool(found.entity.Set))
+		if link.Navigation.Attributes[0] == attributeMemberOfSchool {
+			moved = len(linked) != len(schools) || len(without(linked, schools)) > 0
+			schools = linked
+		}
+	}
+	if d.oneSchool(found.entity.Set) && len(schools) > 1 && len(change.Links) > 0 {
+		return nil, odata.Errorf(odata.Conflict, "schools", "a %s can be in one school only", found.entity.Set.Singular)
+	}
+	p.setKeys(d.keysOf(p.next, schools), func(property *education.Property) bool {
+		return moved || slices.Contains(p.changed, property)
+	})
+	return p, nil
+}
+
+// property plans the change of one property.
+func (p *plan) property(property *education.Property, change *education.Change, hash string) error {
+	current := p.record.entity.Value(property)
+	if holdsStandIn(p.next.Set, property, p.record.entry) {
+		current = nil
+	}
+	value, given := change.Value(property)
+	if property.Access == education.WriteOnly {
+		if given {
+			p.replace(property.Attribute, nonEmpty(hash))
+		}
+		return nil
+	}
+	if !given {
+		p.next.SetValue(property, current)
+		return nil
+	}
+	if property.Access != education.ReadWrite {
+		if !sameReadOnly(property, value, current) {
+			return odata.Errorf(odata.InvalidRequest, property.Name, "%s cannot be changed", property.Name)
+		}
+		value = current
+	}
+	if err := checkDistinct(property, value); err != nil {
+		return err
+	}
+	p.next.SetValue(property, value)
+	if education.Equal(value, current) {
+		return nil
+	}
+	p.changed = append(p.changed, property)
+	values := encodeValue(value)
+	if p.renames(property) {
+		p.named = property
+		p.newRDN = rdn(property.Attribute, strings.Join(values, ""))
+		if len(values) > 0 {
+			return nil
+		}
+		// Without its name the entry gets the one that this service would have given it.
+		p.newRDN = rdn(attributeID, p.record.entity.ID())
+	}
+	p.replace(property.Attribute, values)
+	return nil
+}
+
+// sameReadOnly compares what a body repeats of a read-only property; ids are equal in any case.
+func sameReadOnly(property *education.Property, value, current any) bool {
+	left, isText := value.(string)
+	right, _ := current.(string)
+	if isText && property.Type == education.UUID {
+		return strings.EqualFold(left, right)
+	}
+	return education.Equal(value, current)
+}
+
+func nonEmpty(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
+}
+
+func (p *plan) replace(attribute string, values []string) {
+	p.changes = append(p.changes, wire.Change{Operation: wire.ChangeReplace, Attribute: wire.Attribute{Type: attribute, Values: values}})
+}
+
+func (p *plan) add(attribute string, values []string) {
+	p.changes = append(p.changes, wire.Change{Operation: wire.ChangeAdd, Attribute: wire.Attribute{Type: attribute, Values: values}})
+}
+
+// renames reports whether a property names the entry. That is so for entries that OpenCloud's graph service made.
+func (p *plan) renames(property *education.Property) bool {
+	dn, ok := parseDN(p.record.entry.DN)
+	return ok && len(dn.RDNs) > 0 && slices.ContainsFunc(dn.RDNs[0].Values, func(part match.RDNValue) bool {
+		return strings.EqualFold(part.Attribute, property.Attribute)
+	})
+}
+
+// standIns plans new stand-ins if the change begins or ends one, or changes the value that one is taken from.
+func (p *plan) standIns() {
+	set := p.next.Set
+	touched := slices.ContainsFunc(set.StandIns, func(standIn education.StandIn) bool {
+		own, source := propertyOf(set, standIn.Attribute), set.Property(standIn.Property)
+		stood := own == nil || holdsStandIn(set, own, p.record.entry)
+		stands := own == nil || p.next.Value(own) == nil
+		return stood != stands || stands && slices.Contains(p.changed, source)
+	})
+	if !touched {
+		return
+	}
+	noted := false
+	for _, attribute := range standIns(p.next) {
+		noted = noted || attribute.Type == attributePlaceholder
+		p.changes = slices.DeleteFunc(p.changes, func(change wire.Change) bool { return change.Attribute.Type == attribute.Type })
+		p.replace(attribute.Type, attribute.Values)
+	}
+	if !noted && len(p.record.entry.Values(attributePlaceholder)) > 0 {
+		p.replace(attributePlaceholder, nil)
+	}
+}
+
+// link plans links to further entries and returns all of the attribute's values afterwards. Where an entity can be in
+// one school only, a new school takes the place of the old one: that is how a user moves in a single write.
+func (p *plan) link(nav *education.Navigation, values []string, one bool) []string {
+	attribute := nav.Attributes[0]
+	have := p.record.entry.Values(attribute)
+	fresh := withoutFolded(values, have)
+	if len(fresh) == 0 {
+		return have
+	}
+	kept := slices.Clone(have)
+	if attribute == attributeMemberOfSchool && one {
+		// The old school is named, so that a move on outdated data is refused.
+		for _, value := range have {
+			p.remove(attribute, value)
+		}
+		kept, fresh = nil, values
+	}
+	p.add(attribute, fresh)
+	return append(kept, fresh...)
+}
+
+// withoutFolded is without for ids and DNs.
+func withoutFolded(values, others []string) []string {
+	seen := make(map[string]bool, len(others))
+	for _, other := range others {
+		seen[foldDN(other)] = true
+	}
+	var rest []string
+	for _, value := range values {
+		if !seen[foldDN(value)] {
+			rest = append(rest, value)
+		}
+	}
+	return rest
+}
+
+// setKeys plans the entry's unique keys. A key that the entry lacks and that the change did not ask for is optional:
+// another entry may have it, as happens when two users 4711 have left their schools, and that must keep nobody from
+// changing either of them.
+func (p *plan) setKeys(want []uniqueKey, asked func(*education.Property) bool) {
+	have := p.record.entry.Values(attributeUniqueKey)
+	p.keys = want
+	for _, key := range want {
+		if key.property != nil && !asked(key.property) && !slices.Contains(have, key.text) {
+			p.optional = append(p.optional, key.text)
+		}
+	}
+}
+
+// request returns the Modify of a plan. An entry made by OpenCloud's graph service gets the object class that permits
+// unique keys.
+func (p *plan) request(optional bool) *wire.ModifyRequest {
+	want := keyTexts(p.keys)
+	if !optional {
+		want = without(want, p.optional)
+	}
+	changes := slices.Concat(p.changes, changeKeys(p.record.entry.Values(attributeUniqueKey), want))
+	if !hasClass(p.record.entry, classEducationObject) {
+		changes = slices.Insert(changes, 0, wire.Change{
+			Operation: wire.ChangeAdd,
+			Attribute: wire.Attribute{Type: "objectClass", Values: []string{classEducationObject}},
+		})
+	}
+	return &wire.ModifyRequest{DN: p.record.entry.DN, Changes: changes}
+}
+
+// modify makes a plan's Modify, without the optional keys if another entry has one of them.
+func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []string) (*wire.Entry, error) {
+	request := p.request(true)
+	request.DN, request.PostRead = dn, postRead
+	if len(request.Changes) == 0 {
+		// A rename was all there was to do; a Modify without changes is a protocol error to some servers.
+		return nil, nil
+	}
+	entry, err := d.ops.Modify(ctx, request)
+	if len(p.optional) == 0 || !hasCode(err, wire.ResultConstraintViolation) {
+		return entry, err
+	}
+	request.Changes = p.request(false).Changes
+	if entry, err = d.ops.Modify(ctx, request); err == nil {
+		slog.WarnContext(ctx, "an entity shares its externalId with another one", "set", p.next.Set.Name, "id", p.next.ID())
+	}
+	return entry, err
+}
+
+// classEducationObject is the auxiliary class of this service's own attributes.
+const classEducationObject = "educationObject"
+
+func hasClass(entry *wire.Entry, class string) bool {
+	return slices.ContainsFunc(entry.Values("objectClass"), func(name string) bool { return strings.EqualFold(name, class) })
+}
+
+// carryOut makes a planned change. A rename comes first because it is the step that is refused more often; if the
+// Modify then fails, the rename is taken back.
+func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, error) {
+	set, oldDN, dn := p.next.Set, p.record.entry.DN, p.record.entry.DN
+	if p.newRDN != "" {
+		var err error
+		if dn, err = d.rename(ctx, oldDN, p.newRDN); err != nil {
+			return nil, d.whyNotChanged(ctx, p, err)
+		}
+	}
+	if len(p.changes) == 0 && p.newRDN == "" {
+		return p.record.entity, nil
+	}
+	entry, err := d.modify(ctx, p, dn, attributesOf(set))
+	if err != nil {
+		if p.newRDN != "" {
+			d.renameBack(ctx, dn, oldDN)
+		}
+		return nil, d.whyNotChanged(ctx, p, err)
+	}
+	return d.written(ctx, set, dn, entry)
+}
+
+// whyNotChanged says why the directory refused a change. A key that is no longer there, a value that is there already
+// and an entry that has gone mean that somebody else was faster.
+func (d *Directory) whyNotChanged(ctx context.Context, p *plan, err error) error {
+	switch {
+	case hasCode(err, wire.ResultNoSuchAttribute, wire.ResultAttributeOrValueExists, wire.ResultNoSuchObject):
+		return errOutdated
+	case hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists):
+		if fault := d.taken(ctx, p.next.Set, p.keys, p.record.entry.DN); fault != nil {
+			return fault
+		}
+		if hasCode(err, wire.ResultConstraintViolation) {
+			return errRefused
+		}
+		if p.named != nil {
+			return alreadyTaken(p.next.Set, p.named)
+		}
+	}
+	return translate(err)
+}
+
+// rename gives an entry another RDN and returns its new DN.
+func (d *Directory) rename(ctx context.Context, dn, newRDN string) (string, error) {
+	oldRDN, parent, ok := splitDN(dn)
+	if !ok {
+		return "", wire.Errorf(wire.ResultInvalidDNSyntax, "the DN of an entry cannot be read")
+	}
+	// The value of the old name goes, unless it is the id, which an entry has by whatever name.
+	deleteOld := !isIDName(newRDN) && !isIDName(oldRDN)
+	err := d.ops.ModifyDN(ctx, &wire.ModifyDNRequest{DN: dn, NewRDN: newRDN, DeleteOldRDN: deleteOld})
+	return newRDN + "," + parent, err
+}
+
+// isIDName reports whether an RDN names an entry by its id.
+func isIDName(rdn string) bool { return strings.HasPrefix(rdn, attributeID+"=") }
+
+// renameBack undoes a rename, also when the request has been given up meanwhile.
+func (d *Directory) renameBack(ctx context.Context, dn, oldDN string) {
+	oldRDN, _, _ := splitDN(oldDN)
+	if _, err := d.rename(context.WithoutCancel(ctx), dn, oldRDN); err != nil {
+		slog.ErrorContext(ctx, "an entry was renamed for a change that failed, and could not be renamed back", "dn", dn, "error", err)
+	}
+}
