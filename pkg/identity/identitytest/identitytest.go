@@ -1,0 +1,58 @@
+// Package identitytest defines what an education.Directory is: a suite of tests that every directory passes unchanged.
+//
+// The tests know nothing of the directory but its interface. They make their entities with education.DecodeChange, as
+// a request does, and take every property from the tables of pkg/education, so that a new row is covered the day it is
+// added.
+package identitytest
+
+import (
+	"testing"
+
+	"github.com/opencloud-eu/education/pkg/education"
+)
+
+// conformanceTest is one promise of a directory.
+type conformanceTest struct {
+	name  string
+	rules education.Rules
+	run   func(s *subject)
+}
+
+// Run runs the suite on the directories that open returns. In short mode the large lists are smaller.
+//
+// Each call of open returns a directory without entities that keeps the given rules, their clock included. It is called
+// once for each test, by tests that run at the same time; what one of its directories holds, no other may see or take a
+// unique value from. It releases what it takes with t.Cleanup.
+func Run(t *testing.T, open func(t *testing.T, rules education.Rules) education.Directory) {
+	var all []conformanceTest
+	for _, tests := range [][]conformanceTest{
+		propertyTests, keyTests, uniqueTests, filterTests, linkTests, deletionTests, failureTests, concurrencyTests, listTests,
+	} {
+		all = append(all, tests...)
+	}
+	for _, test := range all {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(newSubject(t, open, test.rules))
+		})
+	}
+}
+
+// The rules that the tests run under. A test whose promise does not depend on them takes the defaults.
+var (
+	defaults = education.Rules{
+		SchoolsPerUser: education.OneSchool, ExternalIDScope: education.ScopeSchool, UsernameMatch: education.UsernameMatchEmail,
+	}
+	anyUsername = with(func(rules *education.Rules) { rules.UsernameMatch = education.UsernameMatchNone })
+	manySchools = with(func(rules *education.Rules) { rules.SchoolsPerUser = education.ManySchools })
+	globalScope = with(func(rules *education.Rules) { rules.ExternalIDScope = education.ScopeGlobal })
+	compatible  = with(func(rules *education.Rules) {
+		rules.Compatible, rules.SchoolsPerUser = true, education.ManySchools
+	})
+)
+
+func with(change func(rules *education.Rules)) education.Rules {
+	rules := defaults
+	change(&rules)
+	return rules
+}
