@@ -1,0 +1,357 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/opencloud-eu/education/pkg/education"
+)
+
+// settings are everything an operator can choose. One field is one setting:
+//
+//   - env is its name, and envDefault its value where it is not set or empty;
+//   - opencloud lists the names under which OpenCloud has the same setting. The first that is set counts where ours
+//     is not, so that the service runs in an environment that was written for OpenCloud;
+//   - unless names a setting that takes the place of OpenCloud's;
+//   - check names the rule for its value, in the table checks; permitted lists the values it may have;
+//   - a secret is never shown.
+type settings struct {
+	HTTPAddr  string `env:"EDUCATION_HTTP_ADDR" envDefault:"127.0.0.1:9120" opencloud:"GRAPH_HTTP_ADDR" check:"address"`
+	HTTPRoot  string `env:"EDUCATION_HTTP_ROOT" envDefault:"/graph" opencloud:"GRAPH_HTTP_ROOT" check:"path"`
+	Token     string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
+	TokenFile string `env:"EDUCATION_TOKEN_FILE"`
+	DataDir   string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
+
+	LDAPListen  string `env:"EDUCATION_LDAP_LISTEN" envDefault:"127.0.0.1:10389" check:"address"`
+	LDAPSListen string `env:"EDUCATION_LDAPS_LISTEN" check:"address"`
+	LDAPTLSCert string `env:"EDUCATION_LDAP_TLS_CERT_FILE"`
+	LDAPTLSKey  string `env:"EDUCATION_LDAP_TLS_KEY_FILE"`
+
+	LDAPURI              string `env:"EDUCATION_LDAP_URI" opencloud:"GRAPH_LDAP_URI,OC_LDAP_URI" check:"embedded"`
+	LDAPBindDN           string `env:"EDUCATION_LDAP_BIND_DN" opencloud:"GRAPH_LDAP_BIND_DN,OC_LDAP_BIND_DN" check:"dn"`
+	LDAPBindPassword     string `env:"EDUCATION_LDAP_BIND_PASSWORD" opencloud:"GRAPH_LDAP_BIND_PASSWORD,OC_LDAP_BIND_PASSWORD" unless:"EDUCATION_LDAP_BIND_PASSWORD_FILE" secret:"true"`
+	LDAPBindPasswordFile string `env:"EDUCATION_LDAP_BIND_PASSWORD_FILE"`
+
+	UserBase   string `env:"EDUCATION_LDAP_USER_BASE_DN" envDefault:"ou=users,dc=opencloud,dc=eu" opencloud:"GRAPH_LDAP_USER_BASE_DN,OC_LDAP_USER_BASE_DN" check:"dn"`
+	ClassBase  string `env:"EDUCATION_LDAP_CLASS_BASE_DN" envDefault:"ou=groups,dc=opencloud,dc=eu" opencloud:"GRAPH_LDAP_GROUP_BASE_DN,OC_LDAP_GROUP_BASE_DN" check:"dn"`
+	SchoolBase string `env:"EDUCATION_LDAP_SCHOOL_BASE_DN" envDefault:"ou=tenants,dc=opencloud,dc=eu" opencloud:"GRAPH_LDAP_SCHOOL_BASE_DN" check:"dn"`
+
+	Compatibility        string `env:"EDUCATION_COMPATIBILITY" permitted:"opencloud"`
+	SchoolsPerUser       string `env:"EDUCATION_SCHOOLS_PER_USER" permitted:"one|many"`
+	ExternalIDScope      string `env:"EDUCATION_EXTERNAL_ID_SCOPE" envDefault:"school" permitted:"school|global"`
+	UsernameMatch        string `env:"EDUCATION_USERNAME_MATCH" envDefault:"default" opencloud:"GRAPH_USERNAME_MATCH" permitted:"default|none"`
+	TerminationGraceDays uint16 `env:"EDUCATION_SCHOOL_TERMINATION_MIN_GRACE_DAYS" envDefault:"0" opencloud:"GRAPH_LDAP_SCHOOL_TERMINATION_MIN_GRACE_DAYS"`
+
+	LogLevel  string `env:"EDUCATION_LOG_LEVEL" envDefault:"info" opencloud:"GRAPH_LOG_LEVEL,OC_LOG_LEVEL" check:"level"`
+	LogFormat string `env:"EDUCATION_LOG_FORMAT" envDefault:"auto" permitted:"auto|text|json"`
+
+	// origins holds, for each setting that was set, the name under which it was: its own or one of OpenCloud's.
+	origins map[string]string
+	// certificate is what the files of the LDAP certificate hold, nil without them.
+	certificate *tls.Certificate
+	// fileToken is the token that TokenFile holds.
+	fileToken string
+}
+
+// checks are the rules for single values. Each returns what is permitted, to follow "must be", or "" if the value is.
+// They are not asked about empty values.
+var checks = map[string]func(value string) string{
+	"address":  checkAddress,
+	"path":     checkPath,
+	"token":    checkToken,
+	"dn":       checkDN,
+	"level":    checkLevel,
+	"embedded": checkEmbedded,
+}
+
+// pathText is a path whose segments need no escaping and mean nothing to the router.
+var pathText = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/?$`)
+
+// levels are the log levels, and below them OpenCloud's further ones at the nearest of ours.
+var levels = map[string]slog.Level{
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	"trace": slog.LevelDebug, "fatal": slog.LevelError, "panic": slog.LevelError,
+}
+
+// load reads the settings from an environment. It returns all faults together, one a line, each with the name of its
+// variable and what is permitted.
+func load(environment map[string]string) (*settings, error) {
+	s := &settings{}
+	given := s.borrow(environment)
+	var faults []error
+	if err := env.ParseWithOptions(s, env.Options{Environment: given}); err != nil {
+		faults = append(faults, parseFaults(err)...)
+	}
+	// An address that is set and empty turns the listener off; to env, empty is as good as not set.
+	if address, ok := given["EDUCATION_LDAP_LISTEN"]; ok && address == "" {
+		s.LDAPListen = ""
+	}
+	if s.SchoolsPerUser == "" {
+		s.SchoolsPerUser = education.OneSchool
+		if s.compatible() {
+			s.SchoolsPerUser = education.ManySchools
+		}
+	}
+	faults = append(faults, s.valueFaults()...)
+	faults = append(faults, s.tokenFaults()...)
+	faults = append(faults, s.certificateFaults()...)
+	return s, errors.Join(faults...)
+}
+
+// borrow returns the environment with OpenCloud's values under our names where ours are not set. A name that is set
+// counts even if its value is empty, so that a value of OpenCloud's can be turned away.
+func (s *settings) borrow(environment map[string]string) map[string]string {
+	given := maps.Clone(environment)
+	s.origins = map[string]string{}
+	for field := range fields() {
+		name := field.Tag.Get("env")
+		if _, ok := environment[name]; ok {
+			s.origins[name] = name
+			continue
+		}
+		if environment[field.Tag.Get("unless")] != "" {
+			continue
+		}
+		for other := range strings.SplitSeq(field.Tag.Get("opencloud"), ",") {
+			if value := environment[other]; value != "" {
+				given[name], s.origins[name] = value, other
+				break
+			}
+		}
+	}
+	return given
+}
+
+// fields yields the fields of settings that are settings.
+func fields() func(yield func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for _, field := range reflect.VisibleFields(reflect.TypeFor[settings]()) {
+			if field.IsExported() && !yield(field) {
+				return
+			}
+		}
+	}
+}
+
+// parseFaults turns what env says about values of the wrong type into faults. The only type besides text is a number
+// of days.
+func parseFaults(err error) []error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return []error{err}
+	}
+	var faults []error
+	for _, err := range all.Errors {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			faults = append(faults, err)
+			continue
+		}
+		field, _ := reflect.TypeFor[settings]().FieldByName(parse.Name)
+		faults = append(faults, fmt.Errorf("%s must be a whole number from 0 to 65535", field.Tag.Get("env")))
+	}
+	return faults
+}
+
+// valueFaults checks each value by its row.
+func (s *settings) valueFaults() []error {
+	var faults []error
+	for field := range fields() {
+		name, value := field.Tag.Get("env"), s.value(field)
+		if value == "" {
+			continue
+		}
+		wanted := ""
+		if list := field.Tag.Get("permitted"); list != "" {
+			wanted = checkPermitted(value, list)
+		} else if check := checks[field.Tag.Get("check")]; check != nil {
+			wanted = check(value)
+		}
+		if wanted == "" {
+			continue
+		}
+		if origin := s.origins[name]; origin != "" && origin != name {
+			name += " (read from " + origin + ")"
+		}
+		faults = append(faults, fmt.Errorf("%s must be %s", name, wanted))
+	}
+	return faults
+}
+
+// value returns the value of a setting as text.
+func (s *settings) value(field reflect.StructField) string {
+	return fmt.Sprint(reflect.ValueOf(s).Elem().FieldByIndex(field.Index).Interface())
+}
+
+func checkPermitted(value, list string) string {
+	permitted := strings.Split(list, "|")
+	for _, one := range permitted {
+		if value == one {
+			return ""
+		}
+	}
+	return "empty or one of: " + strings.Join(permitted, ", ")
+}
+
+func checkAddress(value string) string {
+	_, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return "an address with a port, such as 127.0.0.1:9120 or :9120"
+	}
+	return ""
+}
+
+func checkPath(value string) string {
+	if !pathText.MatchString(value) {
+		return "a path that begins with a slash, of letters, digits and . _ ~ -"
+	}
+	return ""
+}
+
+// checkToken permits what fits into a header field; blanks would be cut there.
+func checkToken(value string) string {
+	if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "printable ASCII characters without blanks"
+	}
+	return ""
+}
+
+func checkDN(value string) string {
+	if dn, err := ldap.ParseDN(value); err != nil || len(dn.RDNs) == 0 {
+		return "a distinguished name, such as ou=users,dc=opencloud,dc=eu"
+	}
+	return ""
+}
+
+func checkLevel(value string) string {
+	if _, ok := levels[value]; !ok {
+		return "one of: debug, info, warn, error"
+	}
+	return ""
+}
+
+// checkEmbedded refuses every value: a service that was told to use a server and quietly did not would take writes
+// that nobody ever sees.
+func checkEmbedded(string) string {
+	return "empty: this version keeps its directory inside the process and cannot use an LDAP server yet"
+}
+
+// tokenFaults checks how the token and the password of the directory are given, and reads the token's file.
+func (s *settings) tokenFaults() []error {
+	var faults []error
+	if s.Token != "" && s.TokenFile != "" {
+		faults = append(faults, errors.New("EDUCATION_TOKEN and EDUCATION_TOKEN_FILE are both set: only one may be"))
+	}
+	if s.LDAPBindPassword != "" && s.LDAPBindPasswordFile != "" {
+		faults = append(faults, errors.New(
+			"EDUCATION_LDAP_BIND_PASSWORD and EDUCATION_LDAP_BIND_PASSWORD_FILE are both set: only one may be"))
+	}
+	if s.TokenFile == "" {
+		return faults
+	}
+	token, err := readSecret(s.TokenFile)
+	switch {
+	case err != nil:
+		faults = append(faults, fmt.Errorf("EDUCATION_TOKEN_FILE must be a file that can be read: %w", err))
+	case token == "" || checkToken(token) != "":
+		faults = append(faults, errors.New(
+			"EDUCATION_TOKEN_FILE must hold one token of printable ASCII characters without blanks"))
+	}
+	s.fileToken = token
+	return faults
+}
+
+// certificateFaults reads the certificate of the LDAP listeners.
+func (s *settings) certificateFaults() []error {
+	switch {
+	case s.LDAPTLSCert == "" && s.LDAPTLSKey == "" && s.LDAPSListen == "":
+		return nil
+	case s.LDAPTLSCert == "" || s.LDAPTLSKey == "":
+		return []error{errors.New(
+			"EDUCATION_LDAP_TLS_CERT_FILE and EDUCATION_LDAP_TLS_KEY_FILE must be set together, and with EDUCATION_LDAPS_LISTEN")}
+	}
+	certificate, err := tls.LoadX509KeyPair(s.LDAPTLSCert, s.LDAPTLSKey)
+	if err != nil {
+		return []error{fmt.Errorf(
+			"EDUCATION_LDAP_TLS_CERT_FILE and EDUCATION_LDAP_TLS_KEY_FILE must be a certificate and its key in PEM: %w", err)}
+	}
+	s.certificate = &certificate
+	return nil
+}
+
+func (s *settings) compatible() bool { return s.Compatibility == "opencloud" }
+
+// rules returns the settings that concern what the service is.
+func (s *settings) rules() education.Rules {
+	return education.Rules{
+		Compatible:           s.compatible(),
+		SchoolsPerUser:       s.SchoolsPerUser,
+		ExternalIDScope:      s.ExternalIDScope,
+		UsernameMatch:        s.UsernameMatch,
+		TerminationGraceDays: int(s.TerminationGraceDays),
+	}
+}
+
+// apiPaths returns the paths at which the API is served, the one to tell people first. The other is for clients that
+// drop the prefix of a base URL, as PowerShell's Graph module does.
+func (s *settings) apiPaths() []string {
+	const education = "/v1.0/education"
+	root := strings.TrimSuffix(s.HTTPRoot, "/")
+	if root == "" {
+		return []string{education}
+	}
+	return []string{root + education, education}
+}
+
+// directoryPath returns the path of the file that holds the directory.
+func (s *settings) directoryPath() string { return filepath.Join(s.DataDir, "directory.db") }
+
+// tlsConfig returns the TLS configuration of the LDAP listeners, or nil without a certificate.
+func (s *settings) tlsConfig() *tls.Config {
+	if s.certificate == nil {
+		return nil
+	}
+	return &tls.Config{Certificates: []tls.Certificate{*s.certificate}, MinVersion: tls.VersionTLS12}
+}
+
+type configCommand struct{}
+
+// Run prints the settings in force, one a line.
+func (configCommand) Run(p *process) error {
+	s, err := load(p.environment)
+	if err != nil {
+		return err
+	}
+	for field := range fields() {
+		value := s.value(field)
+		if value != "" && field.Tag.Get("secret") != "" {
+			value = "(set)"
+		}
+		if _, err := fmt.Fprintf(p.stdout, "%s=%s\n", field.Tag.Get("env"), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readSecret returns the content of a file without its trailing line break, which editors and echo leave there.
+func readSecret(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	return strings.TrimRight(string(content), "\r\n"), err
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/education/api"
+	"github.com/opencloud-eu/education/pkg/identity"
+	"github.com/opencloud-eu/education/pkg/identity/embedded"
+	"github.com/opencloud-eu/education/pkg/middleware"
+)
+
+// Bounds for a client of the HTTP listener. A response as a whole has none, because a list takes as long as it is;
+// what is bounded is how long a client may take no bytes of it.
+const (
+	headerTimeout  = 10 * time.Second
+	requestTimeout = time.Minute
+	idleTimeout    = 2 * time.Minute
+	writePatience  = 30 * time.Second
+	maxHeaderBytes = 64 << 10
+)
+
+// How long the parts of the service may take to stop. Together they stay below the half minute that a container is
+// usually given.
+const (
+	requestGrace   = 10 * time.Second
+	ldapGrace      = 5 * time.Second
+	telemetryGrace = 5 * time.Second
+)
+
+type serveCommand struct{}
+
+// Run serves until ctx ends, then finishes the requests that are running.
+func (serveCommand) Run(ctx context.Context, p *process) error {
+	s, err := load(p.environment)
+	if err != nil {
+		return err
+	}
+	logger := s.logger(p.stderr)
+	slog.SetDefault(logger)
+	return s.serve(ctx, logger, p.stdout)
+}
+
+// logger returns the logger that the settings ask for: text for a person at a terminal, JSON for a program.
+func (s *settings) logger(stderr io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: levels[s.LogLevel]}
+	if s.LogFormat == "text" || s.LogFormat == "auto" && isTerminal(stderr) {
+		return slog.New(slog.NewTextHandler(stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(stderr, options))
+}
+
+// serve opens the directory, listens, and stops in the reverse order when ctx ends or a listener fails.
+func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer) (err error) {
+	store, err := s.open(logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	observed, err := startTelemetry(ctx)
+	defer func() {
+		within(ctx, telemetryGrace, logger, "spans and metrics were not all sent", observed.stop)
+	}()
+	if err != nil {
+		return err
+	}
+	token, err := s.credential()
+	if err != nil {
+		return err
+	}
+	// The oldest naming context keeps the accounts, whatever is configured later.
+	accounts, err := embedded.EnsureAccounts(ctx, store, s.DataDir, store.NamingContexts()[0])
+	if err != nil {
+		return err
+	}
+	handler, err := s.handler(logger, store, token, observed)
+	if err != nil {
+		return err
+	}
+	bound, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	both := servers{
+		http: &http.Server{
+			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
+			MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		},
+		ldap: embedded.NewServer(store, embedded.ServerConfig{TLS: s.tlsConfig(), Accounts: accounts, Logger: logger}),
+	}
+	s.message(bound, token, accounts).announce(stdout, logger)
+	return both.run(ctx, bound, logger)
+}
+
+// open opens the directory with the containers that the settings name.
+func (s *settings) open(logger *slog.Logger) (*embedded.Store, error) {
+	return embedded.Open(embedded.Config{
+		Path: s.directoryPath(), Containers: []string{s.UserBase, s.ClassBase, s.SchoolBase}, Logger: logger,
+	})
+}
+
+// handler returns everything that is served over HTTP.
+func (s *settings) handler(logger *slog.Logger, store *embedded.Store, token credential, observed *telemetry) (http.Handler, error) {
+	directory, err := identity.New(identity.Config{
+		Operations: identity.Traced(store),
+		UserBase:   s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: s.rules(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return health{
+		checks: []check{{"directory", store.Ready}},
+		logger: logger,
+		next: s.router(directory, middleware.Options{
+			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
+			Accepted: []middleware.Digest{middleware.DigestOf(token.token)},
+		}),
+	}, nil
+}
+
+// router returns the API at each of its paths, behind the middleware.
+func (s *settings) router(directory education.Directory, options middleware.Options) http.Handler {
+	router := chi.NewRouter()
+	router.Use(middleware.Chain(options)...)
+	router.NotFound(middleware.NotFound)
+	router.MethodNotAllowed(middleware.MethodNotAllowed(router))
+	for _, path := range s.apiPaths() {
+		router.Mount(path, api.New(api.Config{Directory: directory, Rules: s.rules()}).Routes())
+	}
+	return router
+}
+
+// message returns the start message of a service that has bound its listeners.
+func (s *settings) message(bound *listeners, token credential, accounts embedded.Accounts) startMessage {
+	return startMessage{
+		http: address(bound.http), ldap: address(bound.ldap), ldaps: address(bound.ldaps),
+		apiPath: s.apiPaths()[0], token: token,
+		accounts: []account{
+			{accounts.AdminDN, filepath.Join(s.DataDir, embedded.AdminPasswordFile)},
+			{accounts.ReaderDN, filepath.Join(s.DataDir, embedded.ReaderPasswordFile)},
+		},
+	}
+}
+
+func address(listener net.Listener) string {
+	if listener == nil {
+		return ""
+	}
+	return listener.Addr().String()
+}
+
+// listeners are the sockets of the service. One that is off is nil.
+type listeners struct {
+	http, ldap, ldaps net.Listener
+}
+
+// listen binds all listeners, or none.
+func (s *settings) listen(ctx context.Context) (*listeners, error) {
+	bound := &listeners{}
+	var failures []error
+	bind := func(variable, address string) net.Listener {
+		if address == "" {
+			return nil
+		}
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", variable, err))
+			return nil
+		}
+		return listener
+	}
+	bound.http = bind("EDUCATION_HTTP_ADDR", s.HTTPAddr)
+	bound.ldap = bind("EDUCATION_LDAP_LISTEN", s.LDAPListen)
+	if listener := bind("EDUCATION_LDAPS_LISTEN", s.LDAPSListen); listener != nil {
+		bound.ldaps = tls.NewListener(listener, s.tlsConfig())
+	}
+	if len(failures) == 0 {
+		return bound, nil
+	}
+	for _, listener := range []net.Listener{bound.http, bound.ldap, bound.ldaps} {
+		if listener != nil {
+			failures = append(failures, listener.Close())
+		}
+	}
+	return nil, errors.Join(failures...)
+}
+
+// servers are what answers on the listeners.
+type servers struct {
+	http *http.Server
+	ldap *embedded.Server
+}
+
+// run serves until ctx ends or a listener fails. Then it lets running HTTP requests finish before it disconnects the
+// LDAP clients, so that OpenCloud can read what the last requests wrote.
+func (s servers) run(ctx context.Context, bound *listeners, logger *slog.Logger) error {
+	failed := make(chan error, 3)
+	var running sync.WaitGroup
+	serve := func(listener net.Listener, serve func(net.Listener) error) {
+		if listener == nil {
+			return
+		}
+		running.Go(func() {
+			if err := serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	serve(bound.http, s.http.Serve)
+	serve(bound.ldap, s.ldap.Serve)
+	serve(bound.ldaps, s.ldap.Serve)
+	var failure error
+	select {
+	case <-ctx.Done():
+		logger.Info("stopping", "cause", context.Cause(ctx))
+	case failure = <-failed:
+	}
+	within(ctx, requestGrace, logger, "HTTP requests were cut off", func(ctx context.Context) error {
+		if err := s.http.Shutdown(ctx); err != nil {
+			return errors.Join(err, s.http.Close())
+		}
+		return nil
+	})
+	within(ctx, ldapGrace, logger, "LDAP requests were cut off", s.ldap.Shutdown)
+	running.Wait()
+	return failure
+}
+
+// within calls stop with a bound on its time, although ctx has ended, and warns if it fails.
+func within(ctx context.Context, grace time.Duration, logger *slog.Logger, warning string, stop func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := stop(ctx); err != nil {
+		logger.Warn(warning, "cause", err)
+	}
+}
+
+type checkCommand struct{}
+
+// Run prints a sentence for each fault of the directory's file, and fails if there is one.
+func (checkCommand) Run(ctx context.Context, p *process) (err error) {
+	s, err := load(p.environment)
+	if err != nil {
+		return err
+	}
+	path := s.directoryPath()
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("there is no directory to check: %w", err)
+	}
+	store, err := embedded.Open(embedded.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	faults, err := store.Check(ctx)
+	if err != nil {
+		return err
+	}
+	for _, fault := range faults {
+		fmt.Fprintln(p.stdout, fault)
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("%s has faults: %d", path, len(faults))
+	}
+	fmt.Fprintf(p.stdout, "%s has no faults\n", path)
+	return nil
+}

@@ -1,0 +1,416 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// service is a running `education serve`, as its log describes it.
+type service struct {
+	HTTP      string `json:"http"`
+	LDAP      string `json:"ldap"`
+	LDAPS     string `json:"ldaps"`
+	TokenFile string `json:"token_file"`
+	API       string `json:"api"`
+
+	token string
+	// stop ends the service and returns its exit status and what it logged after it listened.
+	stop func() (status int, log string)
+}
+
+// start runs the serve command on free ports and returns when it listens. A variable given here comes after those that
+// every service of the tests has, and counts.
+func start(t *testing.T, folder string, environment ...string) *service {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	reader, stderr := io.Pipe()
+	s := &service{}
+	status := make(chan int, 1)
+	go func() {
+		defer stderr.Close()
+		status <- run(ctx, nil, append([]string{
+			"EDUCATION_DATA_DIR=" + folder, "EDUCATION_HTTP_ADDR=127.0.0.1:0", "EDUCATION_LDAP_LISTEN=127.0.0.1:0",
+		}, environment...), io.Discard, stderr)
+	}()
+	log := make(chan string, 1)
+	s.stop = sync.OnceValues(func() (int, string) {
+		cancel()
+		return <-status, <-log
+	})
+
+	lines := bufio.NewReader(reader)
+	first, _ := lines.ReadString('\n')
+	if err := json.Unmarshal([]byte(first), s); err != nil || !strings.Contains(first, `"msg":"listening"`) {
+		cancel()
+		rest, _ := io.ReadAll(lines)
+		t.Fatalf("the first log line does not say where the service listens: %s%s", first, rest)
+	}
+	go func() {
+		rest, _ := io.ReadAll(lines)
+		log <- string(rest)
+	}()
+	t.Cleanup(func() { s.stop() })
+	if s.TokenFile != "" {
+		token, err := readSecret(s.TokenFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.token = token
+	}
+	return s
+}
+
+// do sends a request to the service and returns the answer's status and body.
+func (s *service) do(t *testing.T, method, path, body string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.HTTP+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Close = true
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(content)
+}
+
+func TestServeAnswers(t *testing.T) {
+	t.Parallel()
+	known := start(t, t.TempDir())
+	stranger := *known
+	stranger.token = ""
+	tests := []struct {
+		name         string
+		service      *service
+		method, path string
+		want         int
+	}{
+		{"API", known, "GET", "/graph/v1.0/education/users", 200},
+		{"API without the prefix", known, "GET", "/v1.0/education/users", 200},
+		{"unknown path", known, "GET", "/graph/v1.0/me", 404},
+		{"unknown method", known, "BREW", "/graph/v1.0/education/users", 405},
+		{"API without a token", &stranger, "GET", "/graph/v1.0/education/users", 401},
+		{"unknown path without a token", &stranger, "GET", "/graph/v1.0/me", 401},
+		{"alive without a token", &stranger, "GET", "/healthz", 200},
+		{"ready without a token", &stranger, "GET", "/readyz", 200},
+		{"probe with another method", &stranger, "POST", "/readyz", 405},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, body := test.service.do(t, test.method, test.path, "")
+			if got != test.want {
+				t.Errorf("status: got %d, want %d", got, test.want)
+			}
+			if !json.Valid([]byte(body)) {
+				t.Errorf("the body is no JSON: %q", body)
+			}
+		})
+	}
+	if _, log := known.stop(); !strings.Contains(log, `"route":"/graph/v1.0/education/users"`) {
+		t.Errorf("the log lacks a request:\n%s", log)
+	} else if strings.Contains(log, "/readyz") || strings.Contains(log, known.token) {
+		t.Errorf("the log holds probes or the token:\n%s", log)
+	}
+}
+
+func TestServeKeepsEverything(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "data")
+	first := start(t, folder)
+	if status, body := first.do(t, "POST", "/graph/v1.0/education/schools", `{"displayName":"A","externalId":"a"}`); status != 201 {
+		t.Fatalf("POST schools: %d %s", status, body)
+	}
+	if status, _ := first.stop(); status != 0 {
+		t.Errorf("exit status: got %d, want 0", status)
+	}
+	second := start(t, folder)
+	if second.token != first.token {
+		t.Error("the token is another one after a restart")
+	}
+	if status, body := second.do(t, "GET", "/graph/v1.0/education/schools(externalId='a')", ""); status != 200 {
+		t.Errorf("GET after a restart: %d %s", status, body)
+	}
+	about, err := os.Stat(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := about.Mode().Perm(), os.FileMode(0o700); got != want {
+		t.Errorf("mode of the data folder: got %v, want %v", got, want)
+	}
+}
+
+func TestServeWithTokenOfOpenCloud(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	s := start(t, folder, "GRAPH_HTTP_API_TOKEN=changeme")
+	s.token = "changeme"
+	if status, _ := s.do(t, "GET", "/graph/v1.0/education/users", ""); status != 200 {
+		t.Errorf("status: got %d, want 200", status)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "token")); err == nil {
+		t.Error("a token is made although one is set")
+	}
+}
+
+// TestStopFinishesRequests stops the service while it waits for the second half of a request's body.
+func TestStopFinishesRequests(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir())
+	connection, err := net.Dial("tcp", s.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	const body = `{"displayName":"slow"}`
+	fmt.Fprintf(connection, "POST /v1.0/education/schools HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", s.token, len(body), body[:5])
+	// Another answer shows that the service has had the time to read what was sent before.
+	s.do(t, "GET", "/v1.0/education/users", "")
+	go s.stop()
+	waitFor(t, "the listener to close", func() bool {
+		probe, err := net.Dial("tcp", s.HTTP)
+		if err == nil {
+			probe.Close()
+		}
+		return err != nil
+	})
+	fmt.Fprint(connection, body[5:])
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatalf("the request was cut off: %v", err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusCreated {
+		t.Errorf("status: got %d, want 201", response.StatusCode)
+	}
+	if status, log := s.stop(); status != 0 {
+		t.Errorf("exit status: got %d, want 0; log:\n%s", status, log)
+	}
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// TestStopLeavesNothing is not parallel: it counts goroutines.
+func TestStopLeavesNothing(t *testing.T) { //nolint:paralleltest // See above.
+	before := goleak.IgnoreCurrent()
+	s := start(t, t.TempDir())
+	s.do(t, "GET", "/v1.0/education/users", "")
+	if status, _ := s.stop(); status != 0 {
+		t.Errorf("exit status: got %d, want 0", status)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	goleak.VerifyNone(t, before)
+}
+
+func TestServeRefusesToStart(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name        string
+		environment []string
+		want        string
+	}{
+		{"address in use", []string{"EDUCATION_HTTP_ADDR=" + taken.Addr().String()}, "EDUCATION_HTTP_ADDR"},
+		{"LDAP address in use", []string{"EDUCATION_LDAP_LISTEN=" + taken.Addr().String()}, "EDUCATION_LDAP_LISTEN"},
+		{"LDAP server", []string{"EDUCATION_LDAP_URI=ldaps://elsewhere"}, "EDUCATION_LDAP_URI must be empty"},
+		{"data folder is a file", []string{"EDUCATION_DATA_DIR=" + file}, file},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			// A service that starts after all is stopped again.
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			var stderr bytes.Buffer
+			status := run(ctx, []string{"serve"}, append([]string{
+				"EDUCATION_DATA_DIR=" + t.TempDir(), "EDUCATION_HTTP_ADDR=127.0.0.1:0", "EDUCATION_LDAP_LISTEN=127.0.0.1:0",
+			}, test.environment...), io.Discard, &stderr)
+			if status != 1 || !strings.Contains(stderr.String(), test.want) {
+				t.Errorf("got status %d and %q, want 1 and %q", status, stderr.String(), test.want)
+			}
+		})
+	}
+}
+
+func TestLDAPListenerOff(t *testing.T) {
+	t.Parallel()
+	if s := start(t, t.TempDir(), "EDUCATION_LDAP_LISTEN="); s.LDAP != "" {
+		t.Errorf("LDAP is served at %q", s.LDAP)
+	}
+}
+
+func TestLDAPS(t *testing.T) {
+	t.Parallel()
+	certificate, key := certificateFiles(t)
+	s := start(t, t.TempDir(), "EDUCATION_LDAPS_LISTEN=127.0.0.1:0",
+		"EDUCATION_LDAP_TLS_CERT_FILE="+certificate, "EDUCATION_LDAP_TLS_KEY_FILE="+key)
+	roots := x509.NewCertPool()
+	content, err := os.ReadFile(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots.AppendCertsFromPEM(content)
+	connection, err := tls.Dial("tcp", s.LDAPS, &tls.Config{RootCAs: roots})
+	if err != nil {
+		t.Fatalf("ldaps at %q: %v", s.LDAPS, err)
+	}
+	connection.Close()
+}
+
+// certificateFiles writes a certificate for 127.0.0.1 and its key, and returns the paths.
+func certificateFiles(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	public, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, content []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("certificate.pem", "CERTIFICATE", public), write("key.pem", "PRIVATE KEY", secret)
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	check := func() (int, string) {
+		var output bytes.Buffer
+		status := run(t.Context(), []string{"check"}, []string{"EDUCATION_DATA_DIR=" + folder}, &output, &output)
+		return status, output.String()
+	}
+	if status, output := check(); status != 1 || !strings.Contains(output, "no directory to check") {
+		t.Errorf("without a directory: %d %q", status, output)
+	}
+	s := start(t, folder)
+	s.do(t, "POST", "/v1.0/education/schools", `{"displayName":"A"}`)
+	if status, output := check(); status != 1 || !strings.Contains(output, "in use by another process") {
+		t.Errorf("while a server runs: %d %q", status, output)
+	}
+	s.stop()
+	if status, output := check(); status != 0 || !strings.Contains(output, "no faults") {
+		t.Errorf("after it has stopped: %d %q", status, output)
+	}
+}
+
+// need skips a test whose programs are not installed, or fails it where EDUCATION_TEST_REQUIRE says that they must be.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("EDUCATION_TEST_REQUIRE") != "" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+}
+
+func TestPastedCurlLineWorks(t *testing.T) {
+	t.Parallel()
+	need(t, "sh", "curl")
+	s := start(t, filepath.Join(t.TempDir(), "a folder"))
+	line := startMessage{http: s.HTTP, apiPath: "/graph/v1.0/education", token: credential{file: s.TokenFile}}.curl()
+	output, err := exec.CommandContext(t.Context(), "sh", "-c", line).Output()
+	if err != nil || !strings.Contains(string(output), `"value":[]`) {
+		t.Errorf("%s: %v\n%s", line, err, output)
+	}
+}
+
+// TestReadmeSession runs the shell session of the README as it is printed there.
+func TestReadmeSession(t *testing.T) {
+	t.Parallel()
+	need(t, "bash", "curl", "ldapsearch")
+	folder := t.TempDir()
+	s := start(t, folder)
+	command := exec.CommandContext(t.Context(), "bash", "-e", "-u", "-o", "pipefail")
+	command.Stdin = strings.NewReader(readmeSession(t))
+	command.Env = append(os.Environ(), "DATA="+folder, "BASE="+s.API, "LDAP=ldap://"+s.LDAP)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for _, want := range []string{`"externalId":"4711"`, "openCloudUserEnabled: FALSE", "uid: max"} {
+		if !strings.Contains(string(output), want) {
+			t.Errorf("the session printed no %q:\n%s", want, output)
+		}
+	}
+}
+
+// readmeSession returns the README's block of shell that sets BASE.
+func readmeSession(t *testing.T) string {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := range strings.SplitSeq(string(readme), "```sh\n") {
+		if session, _, closed := strings.Cut(block, "```"); closed && strings.Contains(session, "BASE=") {
+			return session
+		}
+	}
+	t.Fatal("README has no session")
+	return ""
+}

@@ -1,0 +1,266 @@
+// Package api is the HTTP side of the service: routes, keys in paths, JSON in and out. What a request means is decided
+// in pkg/education and pkg/odata; a handler here decodes, calls and encodes.
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/odata"
+)
+
+// Config is what an API needs.
+type Config struct {
+	Directory education.Directory
+	Rules     education.Rules
+}
+
+// API serves the entity sets of pkg/education.
+type API struct {
+	directory education.Directory
+	rules     education.Rules
+}
+
+// New returns an API.
+func New(config Config) *API {
+	return &API{directory: config.Directory, rules: config.Rules}
+}
+
+// Routes returns the routes, to be mounted at <root>/v1.0/education on a router that matches the escaped path, so that
+// each key is decoded once. They follow from the tables: each entity set and
+// each navigation property has the same ones.
+func (a *API) Routes() chi.Router {
+	r := chi.NewRouter()
+	r.Use(canonicalPath)
+	r.NotFound(handle(notFound))
+	r.MethodNotAllowed(handle(methodNotAllowed(r)))
+	for _, set := range education.EntitySets {
+		collection := "/" + set.Name
+		entity := collection + "/{" + set.Singular + "}"
+		r.Get(collection, handle(a.list(set)))
+		r.Post(collection, handle(a.create(set)))
+		r.Get(entity, handle(a.get(set)))
+		r.Patch(entity, handle(a.update(set)))
+		r.Delete(entity, handle(a.delete(set)))
+	}
+	for _, nav := range education.Navigations {
+		collection := "/" + nav.Owner.Name + "/{" + nav.Owner.Singular + "}/" + nav.Name
+		r.Get(collection, handle(a.listRelated(nav)))
+		if nav.Create {
+			r.Post(collection, handle(a.createRelated(nav)))
+		}
+		if nav.Ref {
+			r.Post(collection+"/$ref", handle(a.addRef(nav)))
+			r.Delete(collection+"/$ref", handle(a.removeRefByID(nav)))
+			r.Delete(collection+"/{"+nav.Target.Singular+"}/$ref", handle(a.removeRef(nav)))
+		}
+	}
+	return r
+}
+
+// handler is an HTTP handler that returns its error.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// handle is the only place where a handler's error becomes a response.
+func handle(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			odata.WriteError(w, r, err)
+		}
+	}
+}
+
+// queryOf checks the query options of a request for a resource that answers the given ones.
+func queryOf(r *http.Request, set *education.EntitySet, options ...string) (*odata.Query, error) {
+	return odata.ParseQuery(r.URL.RawQuery, odata.Resource{Options: options, Field: set.Field})
+}
+
+func (a *API) list(set *education.EntitySet) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		query, err := queryOf(r, set, odata.OptionFilter)
+		if err != nil {
+			return err
+		}
+		return a.writeList(w, r, set, false, a.directory.List(r.Context(), set, query))
+	}
+}
+
+func (a *API) get(set *education.EntitySet) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		key, err := a.request(r, set)
+		if err != nil {
+			return err
+		}
+		entity, err := a.directory.Get(r.Context(), set, key)
+		if err != nil {
+			return err
+		}
+		return a.writeEntity(w, r, http.StatusOK, entity)
+	}
+}
+
+func (a *API) create(set *education.EntitySet) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		change, err := a.change(r, set, education.CreateEntity)
+		if err != nil {
+			return err
+		}
+		status := http.StatusCreated
+		if a.rules.Compatible && set == education.Users {
+			status = http.StatusOK
+		}
+		return a.createEntity(w, r, status, change)
+	}
+}
+
+// createRelated serves a POST to a navigation property: the new entity is linked to the owner by the same write.
+func (a *API) createRelated(nav *education.Navigation) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner, err := keyOf(r, nav.Owner)
+		if err != nil {
+			return err
+		}
+		change, err := a.change(r, nav.Target, education.CreateEntity)
+		if err != nil {
+			return err
+		}
+		if err := change.LinkTo(nav.Inverse(), owner); err != nil {
+			return err
+		}
+		return a.createEntity(w, r, http.StatusCreated, change)
+	}
+}
+
+func (a *API) createEntity(w http.ResponseWriter, r *http.Request, status int, change *education.Change) error {
+	entity, err := a.directory.Create(r.Context(), change.Set, change)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", serviceRoot(r)+"/"+entity.Set.Name+"/"+entity.ID())
+	return a.writeEntity(w, r, status, entity)
+}
+
+func (a *API) update(set *education.EntitySet) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		key, err := keyOf(r, set)
+		if err != nil {
+			return err
+		}
+		change, err := a.change(r, set, education.UpdateEntity)
+		if err != nil {
+			return err
+		}
+		entity, err := a.directory.Update(r.Context(), set, key, change)
+		if err != nil {
+			return err
+		}
+		if a.rules.Compatible && set == education.Classes {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		return a.writeEntity(w, r, http.StatusOK, entity)
+	}
+}
+
+func (a *API) delete(set *education.EntitySet) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		key, err := a.request(r, set)
+		if err != nil {
+			return err
+		}
+		return noContent(w, a.directory.Delete(r.Context(), set, key))
+	}
+}
+
+func (a *API) listRelated(nav *education.Navigation) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner, err := keyOf(r, nav.Owner)
+		if err != nil {
+			return err
+		}
+		query, err := queryOf(r, nav.Target, odata.OptionFilter)
+		if err != nil {
+			return err
+		}
+		return a.writeList(w, r, nav.Target, a.rules.Compatible, a.directory.ListRelated(r.Context(), nav, owner, query))
+	}
+}
+
+func (a *API) addRef(nav *education.Navigation) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner, err := a.request(r, nav.Owner)
+		if err != nil {
+			return err
+		}
+		target, err := referenceOf(r, nav.Target)
+		if err != nil {
+			return err
+		}
+		return noContent(w, a.directory.AddRef(r.Context(), nav, owner, target))
+	}
+}
+
+func (a *API) removeRef(nav *education.Navigation) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner, err := a.request(r, nav.Owner)
+		if err != nil {
+			return err
+		}
+		target, err := keyOf(r, nav.Target)
+		if err != nil {
+			return err
+		}
+		return noContent(w, a.directory.RemoveRef(r.Context(), nav, owner, target))
+	}
+}
+
+// removeRefByID serves DELETE …/$ref?$id=<URL of the target> (OData protocol, section 11.4.6.2).
+func (a *API) removeRefByID(nav *education.Navigation) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner, err := keyOf(r, nav.Owner)
+		if err != nil {
+			return err
+		}
+		query, err := queryOf(r, nav.Target, odata.OptionID)
+		if err != nil {
+			return err
+		}
+		if query.ID == "" {
+			return odata.Errorf(odata.InvalidRequest, odata.OptionID, "name the entity to remove: DELETE …/%s/{id}/$ref", nav.Name)
+		}
+		target, err := education.ParseReference(nav.Target, query.ID)
+		if err != nil {
+			return err
+		}
+		return noContent(w, a.directory.RemoveRef(r.Context(), nav, owner, target))
+	}
+}
+
+// request checks that a request has no query options and returns the key of the entity in its path.
+func (a *API) request(r *http.Request, set *education.EntitySet) (education.Key, error) {
+	if _, err := queryOf(r, set); err != nil {
+		return education.Key{}, err
+	}
+	return keyOf(r, set)
+}
+
+// change reads the body of a request that has no query options.
+func (a *API) change(r *http.Request, set *education.EntitySet, operation education.Operation) (*education.Change, error) {
+	if _, err := queryOf(r, set); err != nil {
+		return nil, err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	return education.DecodeChange(set, operation, body, a.rules)
+}
+
+func noContent(w http.ResponseWriter, err error) error {
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
