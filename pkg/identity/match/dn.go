@@ -43,6 +43,7 @@ func ParseDN(text string, lookup Lookup) (*DN, bool) {
 	if rest == "" {
 		return dn, true
 	}
+	dn.RDNs = make([]RDN, 0, 1+strings.Count(rest, ","))
 	for {
 		rdn, after, ok := parseRDN(rest, lookup)
 		if !ok {

@@ -1,0 +1,78 @@
+# Everything here is a plain `go` command. `make check` is what CI runs; `make help` lists the targets.
+
+GO       ?= go
+FUZZTIME ?= 30s
+SOAKTIME ?= 10m
+
+# Packages whose tests run a second time under the race detector, without their long cases (testing.Short).
+RACE_PACKAGES := ./pkg/...
+
+.DEFAULT_GOAL := help
+
+# The targets share two cores and one terminal, so that even `make -j` runs them one after the other.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## compile the service into bin/education
+	$(GO) build -trimpath -o bin/education ./cmd/education
+
+.PHONY: run
+run: ## start the service with its defaults; Ctrl-C stops it
+	@exec $(GO) run ./cmd/education
+
+.PHONY: test
+test: ## run every test, the conformance and acceptance suites included
+	$(GO) test -timeout 9m ./...
+
+.PHONY: race
+race: ## run the packages' tests under the race detector, long cases left out
+	$(GO) test -race -short -timeout 9m $(RACE_PACKAGES)
+
+.PHONY: conformance
+conformance: ## run the suite that defines a directory against every directory there is
+	$(GO) test -count=1 -run Conformance ./pkg/identity/...
+
+.PHONY: acceptance
+acceptance: ## drive the built binary over HTTP and LDAP
+	$(GO) test -count=1 ./tests/acceptance/...
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (30s)
+	GO="$(GO)" scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: soak
+soak: ## run the tests that need SOAKTIME (10m) to show anything
+	EDUCATION_TEST_SOAK=$(SOAKTIME) $(GO) test -count=1 -run Soak -timeout 0 -v ./...
+
+.PHONY: lint
+lint: bin/.tools ## vet, staticcheck and formatting; changes nothing
+	$(GO) vet ./...
+	bin/staticcheck ./...
+	@unformatted=$$(bin/gofumpt -l .); \
+	if [ -n "$$unformatted" ]; then \
+		printf 'not formatted, run "make fmt":\n%s\n' "$$unformatted"; exit 1; \
+	fi
+
+.PHONY: fmt
+fmt: bin/.tools ## format the Go files
+	bin/gofumpt -w .
+
+.PHONY: check
+check: build lint race test ## all that must hold before a change lands
+
+.PHONY: clean
+clean: ## remove what the targets above made; data directories stay
+	rm -rf bin
+
+# The linters' versions are pinned in tools/go.mod, apart from the service's own dependencies.
+bin/.tools: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../bin/ tool
+	@touch $@

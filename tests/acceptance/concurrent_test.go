@@ -1,0 +1,163 @@
+package acceptance
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// sampling is how many exchanges of try there are for each one that is checked against the contract. The check takes
+// several times as long as the exchange, because the library compiles the schemas anew for each.
+const sampling = 16
+
+// tried counts the exchanges of try.
+var tried atomic.Int64
+
+// try is call for a goroutine beside the test's own and for a service that may die: that there is no answer is an
+// error, not the end of the test. It is meant for many exchanges that are all alike.
+func (s *server) try(t testing.TB, method, path string, body any) (*answer, error) {
+	t.Helper()
+	content := encodeBody(t, body)
+	request, err := http.NewRequest(method, "http://"+s.http+s.root+"/v1.0/education"+path, bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+s.token)
+	if content != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	received, err := io.ReadAll(response.Body)
+	if err := firstError(err, response.Body.Close()); err != nil {
+		return nil, err
+	}
+	got := &answer{t: t, what: method + " " + path, status: response.StatusCode, header: response.Header, body: received}
+	switch {
+	case tried.Add(1)%sampling == 0:
+		s.check(got, exchange{
+			request: request, requestBody: content, outside: got.status >= http.StatusBadRequest,
+			path:   strings.TrimPrefix(request.URL.EscapedPath(), s.root+"/v1.0"),
+			status: got.status, header: got.header, response: received,
+		})
+	case got.status >= http.StatusInternalServerError && got.status != http.StatusNotImplemented && got.status != http.StatusServiceUnavailable:
+		t.Errorf("%s: the service failed: %d %s", got.what, got.status, received)
+	}
+	return got, nil
+}
+
+// mustTry is try for a service that stays alive. Without an answer it reports an error and returns nil.
+func (s *server) mustTry(t testing.TB, method, path string, body any) *answer {
+	t.Helper()
+	got, err := s.try(t, method, path, body)
+	if err != nil {
+		t.Errorf("%s %s: %v", method, path, err)
+	}
+	return got
+}
+
+// inParallel calls a function with the numbers from 0 to count-1, at most limit of them at the same time. The first
+// limit calls begin together.
+func inParallel(count, limit int, call func(i int)) {
+	var calls sync.WaitGroup
+	begin, numbers := make(chan struct{}), make(chan int, count)
+	for i := range count {
+		numbers <- i
+	}
+	close(numbers)
+	for range min(count, limit) {
+		calls.Go(func() {
+			<-begin
+			for i := range numbers {
+				call(i)
+			}
+		})
+	}
+	close(begin)
+	calls.Wait()
+}
+
+// checkFile runs "education check" on the data of a service that does not run.
+func (s *server) checkFile(t testing.TB) {
+	t.Helper()
+	command := exec.Command(binary, "check")
+	command.Env, command.Dir = s.env, t.TempDir()
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("education check: %v\n%s", err, output)
+	}
+}
+
+// The bases of classes and schools, beside userBase.
+const (
+	classBase  = "ou=groups," + namingContext
+	schoolBase = "ou=tenants," + namingContext
+)
+
+// below returns the entries below a base, with all their attributes, sorted by their DNs.
+func below(t testing.TB, connection *ldap.Conn, base string) []*ldap.Entry {
+	t.Helper()
+	found, err := connection.Search(ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
+		"(!(entryDN="+ldap.EscapeFilter(base)+"))", []string{"*"}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(found.Entries, func(a, b *ldap.Entry) int { return cmp.Compare(a.DN, b.DN) })
+	return found.Entries
+}
+
+// checkReferences expects that every link of the directory leads to an entry, and that no value that has to be unique is
+// there twice. It reads over LDAP, past everything that the API might hide.
+func (s *server) checkReferences(t testing.TB) {
+	t.Helper()
+	connection := s.administrator(t)
+	users, schools := map[string]bool{}, map[string]bool{}
+	once := map[string]string{}
+	unique := func(entry *ldap.Entry, what, value string) {
+		key := what + " " + strings.ToLower(value)
+		if other, taken := once[key]; taken && value != "" {
+			t.Errorf("two entries have the same %s: %s and %s", key, other, entry.DN)
+		}
+		once[key] = entry.DN
+	}
+	for _, entry := range below(t, connection, schoolBase) {
+		schools[entry.GetAttributeValue("openCloudUUID")] = true
+		unique(entry, "school name", entry.GetAttributeValue("ou"))
+		unique(entry, "school number", entry.GetAttributeValue("openCloudEducationSchoolNumber"))
+		unique(entry, "school externalId", entry.GetAttributeValue("openCloudEducationExternalId"))
+	}
+	people, classes := below(t, connection, userBase), below(t, connection, classBase)
+	for _, entry := range people {
+		users[strings.ToLower(entry.DN)] = true
+		unique(entry, "username", entry.GetAttributeValue("uid"))
+	}
+	for _, entry := range slices.Concat(people, classes) {
+		unique(entry, "id", entry.GetAttributeValue("openCloudUUID"))
+		_, base, _ := strings.Cut(entry.DN, ",")
+		scope := fmt.Sprintf("%s externalId of school %q", base, entry.GetAttributeValues("openCloudMemberOfSchool"))
+		unique(entry, scope, entry.GetAttributeValue("openCloudEducationExternalId"))
+		for _, school := range entry.GetAttributeValues("openCloudMemberOfSchool") {
+			if !schools[school] {
+				t.Errorf("%s is in school %s, which does not exist", entry.DN, school)
+			}
+		}
+		for _, attribute := range []string{"member", "openCloudEducationTeacherMember"} {
+			for _, dn := range entry.GetAttributeValues(attribute) {
+				if !users[strings.ToLower(dn)] {
+					t.Errorf("%s of %s is %s, who does not exist", attribute, entry.DN, dn)
+				}
+			}
+		}
+	}
+}
