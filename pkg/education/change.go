@@ -77,11 +77,6 @@ func (c Change) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, c
 // LogValue is String for slog.
 func (c Change) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// NewChange returns a change that sets the given properties, for callers that have values rather than a body.
-func NewChange(set *EntitySet, values map[*Property]any) *Change {
-	return &Change{Set: set, values: values}
-}
-
 // DecodeChange reads the JSON object of a POST or PATCH against the set's table. Property names count in any case.
 // Unknown properties, wrong types, failed checks and missing required properties are InvalidRequest, with the property
 // as target; when there are several, the first is the error and all are its details. Annotations (@odata.…) are

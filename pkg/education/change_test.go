@@ -52,7 +52,8 @@ func TestDecodeChange(t *testing.T) {
 		{
 			"school with everything", Schools, CreateEntity, nil,
 			`{"id":"` + someID + `","displayName":"A","schoolNumber":"0042","externalId":"t","terminationDate":"2027-01-01T00:00:00+02:00"}`,
-			values{"id": someID, "displayName": "A", "schoolNumber": "0042", "externalId": "t", "terminationDate": later}, nil,
+			values{"id": someID, "displayName": "A", "schoolNumber": "0042", "externalId": "t", "terminationDate": later},
+			nil,
 		},
 		{"id in upper case", Schools, CreateEntity, nil, `{"displayName":"A","id":"` + strings.ToUpper(someID) + `"}`, values{"displayName": "A", "id": strings.ToUpper(someID)}, nil},
 		{"id of any version", Schools, CreateEntity, nil, `{"displayName":"A","id":"00000000-0000-0000-0000-000000000000"}`, values{"displayName": "A", "id": "00000000-0000-0000-0000-000000000000"}, nil},
@@ -104,7 +105,8 @@ func TestDecodeChange(t *testing.T) {
 		{
 			"create in a school", Users, CreateEntity, nil,
 			`{` + user + `,"schools@odata.bind":["https://graph.microsoft.com/v1.0/directory/administrativeUnits/` + someID + `"]}`,
-			maxUser(nil), map[string][]string{"schools": {"id=" + someID}},
+			maxUser(nil),
+			map[string][]string{"schools": {"id=" + someID}},
 		},
 		{"two schools, which the directory decides", Users, UpdateEntity, nil, `{"schools@odata.bind":["schools(externalId='a')","schools(displayName='b')"]}`, values{}, map[string][]string{"schools": {"externalId=a", "displayName=b"}}},
 

@@ -358,3 +358,18 @@ func TestRepeatedValuesAreNotWritten(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLinkNamesOneOfTwoEntries has two entries below different units whose names begin alike.
+func TestLinkNamesOneOfTwoEntries(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	unit := "ou=guests," + userBase
+	addEntry(t, store, unit, "objectClass: organizationalUnit", "ou: guests")
+	addEntry(t, store, "uid=max,"+unit, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser",
+		"cn: x", "sn: x", "uid: max", "openCloudUUID: 0e2f1bd5-9a2d-4a3b-a6c1-000000000009")
+	wantTargets(t, d, education.Classes, classID, "members", maxID)
+	_, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "onPremisesSamAccountName", "max"))
+	if !odata.Is(err, odata.TooManyResults) {
+		t.Errorf("get by the name: got %v, want TooManyResults", err)
+	}
+}

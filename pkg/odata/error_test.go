@@ -56,7 +56,8 @@ func TestWriteError(t *testing.T) {
 	}{
 		{
 			"bad request", Errorf(InvalidRequest, "mail", "mail must be %s", "one"), 400,
-			[3]string{"invalidRequest", "mail must be one", "mail"}, nil,
+			[3]string{"invalidRequest", "mail must be one", "mail"},
+			nil,
 		},
 		{"wrapped", fmt.Errorf("outer: %w", Errorf(ItemNotFound, "users", "no such user")), 404, [3]string{"itemNotFound", "no such user", "users"}, nil},
 		{
@@ -66,25 +67,29 @@ func TestWriteError(t *testing.T) {
 		},
 		{
 			"method", &Error{Code: NotAllowed, Message: "no", Allow: []string{"GET", "PATCH"}}, 405,
-			[3]string{"notAllowed", "no", ""}, map[string]string{"Allow": "GET, PATCH"},
+			[3]string{"notAllowed", "no", ""},
+			map[string]string{"Allow": "GET, PATCH"},
 		},
 		{"no method at all", Errorf(NotAllowed, "", "no"), 405, [3]string{"notAllowed", "no", ""}, map[string]string{"Allow": ""}},
 		{"conflict", Errorf(Conflict, "schools", "one only"), 409, [3]string{"notAllowed", "one only", "schools"}, nil},
 		{"not supported", Errorf(NotSupported, "$top", "no"), 501, [3]string{"notSupported", "no", "$top"}, nil},
 		{
 			"unavailable", Errorf(ServiceNotAvailable, "", "later").Because(foreign), 503,
-			[3]string{"serviceNotAvailable", "later", ""}, map[string]string{"Retry-After": "5"},
+			[3]string{"serviceNotAvailable", "later", ""},
+			map[string]string{"Retry-After": "5"},
 		},
 		{
 			"timeout", Errorf(GatewayTimeout, "", "later").Because(foreign), 504,
-			[3]string{"serviceNotAvailable", "later", ""}, map[string]string{"Retry-After": "5"},
+			[3]string{"serviceNotAvailable", "later", ""},
+			map[string]string{"Retry-After": "5"},
 		},
 		{"foreign", foreign, 500, [3]string{"generalException", "internal error", ""}, nil},
 		{"foreign, wrapped", fmt.Errorf("canary: %w", foreign), 500, [3]string{"generalException", "internal error", ""}, nil},
 		{"deadline", context.DeadlineExceeded, 500, [3]string{"generalException", "internal error", ""}, nil},
 		{
 			"client error with a cause", Errorf(InvalidRequest, "", "no").Because(foreign), 400,
-			[3]string{"invalidRequest", "no", ""}, nil,
+			[3]string{"invalidRequest", "no", ""},
+			nil,
 		},
 		{"markup", Errorf(InvalidRequest, "", "<script>"), 400, [3]string{"invalidRequest", "<script>", ""}, nil},
 	}

@@ -117,7 +117,7 @@ func TestFilterRefuses(t *testing.T) {
 		{"geo function in a conjunction", "externalId eq 'x' and geo_length ", NotSupported, filter},
 		{"unknown property", "nonsense eq 'x'", InvalidRequest, "nonsense"},
 		{"unknown property with a dot", "a.b eq 'x'", InvalidRequest, "a.b"},
-		{"long unknown property", strings.Repeat("a", 900) + " eq 'x'", InvalidRequest, strings.Repeat("a", maxShown) + "…"},
+		{"long unknown property", strings.Repeat("a", 500) + " eq 'x'", InvalidRequest, strings.Repeat("a", maxShown) + "…"},
 		{"escaped space in a property", "external_x0020_Id eq 'x'", InvalidRequest, "external Id"},
 		{"property without operators", "note eq 'x'", NotSupported, "note"},
 		{"complex property", "identities eq 'x'", NotSupported, "identities"},
@@ -189,7 +189,18 @@ func TestFilterErrorsHoldNoValues(t *testing.T) {
 // TestFilterIsCheap holds that no filter of the permitted length takes long. Each of these takes godata far longer when
 // it is given as many bytes as an option may have.
 func TestFilterIsCheap(t *testing.T) {
-	const limit = 10 * time.Millisecond
+	// cost is the best of some runs, since the others may be slowed down by another process.
+	cost := func(filter string, enough time.Duration) time.Duration {
+		best := time.Hour
+		for tries := 0; best > enough && tries < 30; tries++ {
+			start := time.Now()
+			_, _ = parseFilter(filter, fieldOf)
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	// Under the race detector everything takes ten times as long.
+	limit := max(10*time.Millisecond, 300*cost("externalId eq 'x'", 0))
 	fill := func(front, middle, back string) string {
 		return front + strings.Repeat(middle, (MaxOptionLength-len(front)-len(back))/len(middle)) + back
 	}
@@ -214,14 +225,8 @@ func TestFilterIsCheap(t *testing.T) {
 			"letters":            make("", "a", " eq 1"),
 			"dates":              make("terminationDate eq ", "2026-12-31T22:00:00 ", "02:00"),
 		} {
-			best := time.Hour // The best of many is the filter's cost; the others may be another process's.
-			for tries := 0; best > limit && tries < 100; tries++ {
-				start := time.Now()
-				_, _ = parseFilter(filter, fieldOf)
-				best = min(best, time.Since(start))
-			}
-			if best > limit {
-				t.Errorf("%s, %d bytes: %v", name, len(filter), best)
+			if got := cost(filter, limit); got > limit {
+				t.Errorf("%s, %d bytes: %v, want at most %v", name, len(filter), got, limit)
 			}
 		}
 	}

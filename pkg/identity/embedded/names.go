@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"encoding/binary"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -64,7 +65,7 @@ func nameOf(tx *bolt.Tx, id uint64) (string, bool) {
 		return "", true
 	}
 	_, _, dn, err := decodeHead(tx.Bucket(bucketEntries).Get(idKey(id)))
-	return string([]byte(dn)), err == nil
+	return strings.Clone(dn), err == nil
 }
 
 func hasChildren(tx *bolt.Tx, id uint64) bool {

@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,7 +168,7 @@ func (s *Store) prepareTree(containers []string) error {
 			if err != nil {
 				return err
 			}
-			s.contexts = append(s.contexts, string([]byte(dn)))
+			s.contexts = append(s.contexts, strings.Clone(dn))
 		}
 		return nil
 	})
@@ -179,7 +180,7 @@ func (s *Store) createContainer(name *match.DN) error {
 	err := s.view(func(tx *bolt.Tx) error {
 		for at := name; len(at.RDNs) > 0 && tx.Bucket(bucketNames).Get([]byte(at.Key())) == nil; at = at.Parent() {
 			missing = append(missing, at)
-			if isContext(at) && !s.hasAncestor(tx, at) {
+			if isContext(at) && !hasAncestor(tx, at) {
 				break
 			}
 		}
@@ -212,7 +213,7 @@ func isContext(name *match.DN) bool {
 	return true
 }
 
-func (s *Store) hasAncestor(tx *bolt.Tx, name *match.DN) bool {
+func hasAncestor(tx *bolt.Tx, name *match.DN) bool {
 	for at := name.Parent(); len(at.RDNs) > 0; at = at.Parent() {
 		if tx.Bucket(bucketNames).Get([]byte(at.Key())) != nil {
 			return true

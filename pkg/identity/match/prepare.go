@@ -80,7 +80,7 @@ func mapRune(r rune) rune {
 }
 
 // mappedToNothing are the code points other than control characters that RFC 4518, section 2.2 removes. The variation
-// selectors are U+FE00 to U+FE0F; "FF00" in the RFC is a slip (erratum 1757).
+// selectors are U+FE00 to U+FE0F; "FF00" in the RFC is a slip.
 var mappedToNothing = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x00ad, Hi: 0x00ad, Stride: 1},
