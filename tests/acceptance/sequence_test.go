@@ -23,7 +23,8 @@ var tenants = []tenant{
 		{"Dennis Ritchie", "dennis", "dennis@example.org"}, {"Grace Hopper", "grace", "grace@example.org"},
 	}},
 	{"Tenant B", "tenant-b-external", []person{
-		{"Albert Einstein", "einstein", "einstein@example.org"}, {"Marie Curie", "marie", "marie@example.org"},
+		{"Albert Einstein", "einstein", "einstein@example.org"},
+		{"Marie Curie", "marie", "marie@example.org"},
 		{"Alan Turing", "alan", "alan@example.org"},
 	}},
 }

@@ -60,12 +60,6 @@ func bodyRows() []row {
 			},
 		},
 		{
-			name:      "a property that is given twice",
-			opencloud: success.but("the last one counts"), compatible: badRequest,
-			difference: "two readers of one body could each take another value (RFC 8259, section 4)",
-			call:       rejected("POST", "/schools", `{"displayName":"a","displayName":"b"}`),
-		},
-		{
 			name:      "names of a school's properties in another case",
 			opencloud: status(201),
 			call:      func(w world) *answer { return w.post("/schools", entity{"DISPLAYNAME": fresh("School")}, outside) },

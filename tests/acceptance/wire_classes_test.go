@@ -23,10 +23,11 @@ func (w world) asScriptsDo(properties entity) entity {
 
 // classRows are about the operations on classes.
 func classRows() []row {
-	clash := func(make func(w world, externalID string)) func(w world) *answer {
+	// clash posts a class whose externalId, in capitals, is that of one that has been made before.
+	clash := func(create func(w world, externalID string)) func(w world) *answer {
 		return func(w world) *answer {
 			externalID := fresh("class")
-			make(w, externalID)
+			create(w, externalID)
 			return w.post("/classes", with(aClass(), entity{"externalId": strings.ToUpper(externalID)}))
 		}
 	}
@@ -54,8 +55,8 @@ func classRows() []row {
 			check:     aboutProperty("externalId"),
 		},
 		{
-			name:      "POST of a class in a school, whose `externalId` a class of another school has",
-			opencloud: taken.but("there is one space for all schools"), standard: status(201),
+			name:      "a class of one school gets the `externalId` that a class of another school has",
+			opencloud: taken, standard: status(201),
 			difference: "every school has a 5a",
 			call: func(w world) *answer {
 				externalID := fresh("class")
@@ -303,17 +304,6 @@ func classPropertyRows() []row {
 				user := w.user()
 				made := w.post("/classes", with(aClass(), entity{"members@odata.bind": []any{"/users/" + user}})).want(http.StatusCreated)
 				w.wantIDs("/classes/"+made.id()+"/members", user)
-				return made
-			},
-		},
-		{
-			name:      "POST of a class with `teachers@odata.bind`",
-			opencloud: badRequest, compatible: status(201).but("with the teachers"),
-			difference: "as for members",
-			call: func(w world) *answer {
-				user := w.user()
-				made := w.post("/classes", with(aClass(), entity{"teachers@odata.bind": []any{"/users/" + user}})).want(http.StatusCreated)
-				w.wantIDs("/classes/"+made.id()+"/teachers", user)
 				return made
 			},
 		},

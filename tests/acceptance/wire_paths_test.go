@@ -117,7 +117,7 @@ func queryRows() []row {
 		return func(w world) *answer { return w.get("/users?"+options, outside) }
 	}
 	const (
-		nothingIgnored = "a script that asks for ten and gets all does harm"
+		nothingIgnored = "a script that asks for one and gets all does harm"
 		allProperties  = "every property can be asked for, in any case"
 	)
 	return []row{

@@ -102,8 +102,9 @@ func (r row) differs() bool {
 }
 
 // section is a part of what was written down when OpenCloud's graph service was observed, with the number it has there.
-// There is a row for every line of it, apart from those that name a way of running that this service does not have
-// (sign-in by OpenCloud's own tokens, events, the clean-up of spaces).
+// The numbers 1.3 and 1.5 to 1.8 have a row for every line of it, apart from lines that need a failing directory or a
+// way of running that this service does not have: sign-in by OpenCloud's own tokens, events, the clean-up of spaces, a
+// choice of how accounts are disabled. Of the others there are the rows in which a client sees a difference.
 type section struct {
 	number, title string
 	rows          []row
@@ -325,7 +326,7 @@ harms them is left out. What is not listed is the same in both. OpenCloud's answ
 
 Some things differ everywhere and are not repeated in the tables:
 
-- Messages are other ones, and hold no text of a library or a directory. Codes are the same.
+- Messages are other ones, and hold no text of a library or a directory. Codes are the same unless listed.
 - Errors also have a ` + "`target`" + `, ` + "`details`" + ` where there are several faults, and ` + "`innerError`" + ` beside ` + "`innererror`" + `.
 - By default, creating a user is 201 and has a ` + "`Location`" + `, changing a class is 200 with the class, the collections below
   an entity are objects with a ` + "`value`" + `, and responses carry ` + "`@odata.context`" + `. In compatibility mode creating a user is

@@ -35,6 +35,7 @@ func showsValue(name string, want any) func(w world, a *answer) {
 
 // userRows are about the operations on users.
 func userRows() []row {
+	// clash makes a user with a value, and posts another one with a value that is the same.
 	clash := func(property, value, same string) func(w world) *answer {
 		return func(w world) *answer {
 			number := fresh("")
