@@ -21,8 +21,8 @@ build: ## compile the service into bin/education
 	$(GO) build -trimpath -o bin/education ./cmd/education
 
 .PHONY: run
-run: ## start the service with its defaults; Ctrl-C stops it
-	@exec $(GO) run ./cmd/education
+run: build ## start the service with its defaults; Ctrl-C stops it
+	@exec bin/education
 
 .PHONY: test
 test: ## run every test, the conformance and acceptance suites included

@@ -24,7 +24,7 @@ func TestDecodeChange(t *testing.T) {
 	var (
 		later   = time.Date(2026, 12, 31, 22, 0, 0, 0, time.UTC)
 		emoji   = strings.Repeat("🏫", 256)
-		longest = strings.Repeat("ü", 1024)
+		longest = strings.Repeat("ü", 512)
 	)
 	const (
 		user  = `"displayName":"Max","onPremisesSamAccountName":"max"`

@@ -11,8 +11,8 @@ var equality = []odata.Operator{odata.Eq}
 const (
 	checkKey      = "plain,text,max=256"
 	checkHumanKey = checkKey + ",notuuid"
-	checkText     = "plain,text,max=1024"
-	checkProse    = "plain,prose,max=1024"
+	checkText     = "plain,text,max=512"
+	checkProse    = "plain,prose,max=512"
 )
 
 // attributeMemberOfSchool holds the ids of an entry's schools.
@@ -80,8 +80,8 @@ var Users = (&EntitySet{
 			Unique: PerSchool, UniqueName: "externalId", Key: true,
 		},
 		{Name: "accountEnabled", Type: Boolean, Attribute: "openCloudUserEnabled", Operators: equality},
-		{Name: "identities", Type: Identities, Attribute: "openCloudExternalIdentity", Check: "text,max=1024"},
-		{Name: "passwordProfile", Type: PasswordSecrets, Attribute: "userPassword", Access: WriteOnly, Check: "text,max=1024"},
+		{Name: "identities", Type: Identities, Attribute: "openCloudExternalIdentity", Check: "text,max=512"},
+		{Name: "passwordProfile", Type: PasswordSecrets, Attribute: "userPassword", Access: WriteOnly, Check: "text,max=512"},
 		{Name: "createdDateTime", Type: DateTime, Attribute: "createTimestamp", Access: ReadOnly, Operators: equality},
 		{Name: "lastModifiedDateTime", Type: DateTime, Attribute: "modifyTimestamp", Access: ReadOnly, Operators: equality},
 	},

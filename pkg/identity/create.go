@@ -73,6 +73,9 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 		return nil, err
 	}
 	keys := d.keysOf(entity, schools)
+	if err := d.takenWithoutKey(ctx, entity, keys); err != nil {
+		return nil, err
+	}
 	if len(keys) > 0 {
 		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: keyTexts(keys)})
 	}

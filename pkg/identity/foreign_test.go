@@ -61,6 +61,49 @@ func TestForeignEntriesAreRead(t *testing.T) {
 	wantTargets(t, d, education.Users, maxID, "schools", schoolID)
 }
 
+// TestForeignEntriesHoldTheirValues holds that an entry without unique keys keeps others from taking its unique values.
+func TestForeignEntriesHoldTheirValues(t *testing.T) {
+	t.Parallel()
+	d, _ := foreign(t)
+	own, err := d.Create(t.Context(), education.Users, newChange(t, education.Users, education.CreateEntity, map[string]any{
+		"displayName": "Own", "onPremisesSamAccountName": "own", "externalId": "4711",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		set    *education.EntitySet
+		body   map[string]any
+		target string
+	}{
+		{"username", education.Users, map[string]any{"displayName": "x", "onPremisesSamAccountName": "MAX"}, "onPremisesSamAccountName"},
+		{"name of a school", education.Schools, map[string]any{"displayName": "SCHOOL"}, "displayName"},
+		{"number of a school", education.Schools, map[string]any{"displayName": "x", "schoolNumber": "0042"}, "schoolNumber"},
+		{"externalId in the school", education.Users, map[string]any{
+			"displayName": "x", "onPremisesSamAccountName": "x", "externalId": "4711", "schools@odata.bind": []string{"/schools/" + schoolID},
+		}, "externalId"},
+	} {
+		_, err := d.Create(t.Context(), test.set, newChange(t, test.set, education.CreateEntity, test.body))
+		wantTaken(t, test.name, err, test.target)
+	}
+	_, err = d.Update(t.Context(), education.Users, keyOf(education.Users, "id", own.ID()),
+		newChange(t, education.Users, education.UpdateEntity, map[string]any{"onPremisesSamAccountName": "max"}))
+	wantTaken(t, "rename", err, "onPremisesSamAccountName")
+	err = d.AddRef(t.Context(), education.NavigationOf(education.Schools, "users"),
+		keyOf(education.Schools, "id", schoolID), keyOf(education.Users, "id", own.ID()))
+	wantTaken(t, "join the school", err, "externalId")
+}
+
+// wantTaken checks that an error says that a property's value is taken.
+func wantTaken(t *testing.T, what string, err error, target string) {
+	t.Helper()
+	var fault *odata.Error
+	if !errors.As(err, &fault) || fault.Code != odata.NameAlreadyExists || fault.Target != target {
+		t.Errorf("%s: got %v, want nameAlreadyExists for %s", what, err, target)
+	}
+}
+
 // wantTargets checks the ids that a navigation property yields.
 func wantTargets(t *testing.T, d *Directory, set *education.EntitySet, id, name string, want ...string) {
 	t.Helper()

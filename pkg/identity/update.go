@@ -252,6 +252,14 @@ func (p *plan) request(optional bool) *wire.ModifyRequest {
 	return &wire.ModifyRequest{DN: p.record.entry.DN, Changes: changes}
 }
 
+// asked returns the keys that the entry lacks and that the change asked for.
+func (p *plan) asked() []uniqueKey {
+	have := p.record.entry.Values(attributeUniqueKey)
+	return slices.DeleteFunc(slices.Clone(p.keys), func(key uniqueKey) bool {
+		return slices.Contains(have, key.text) || slices.Contains(p.optional, key.text)
+	})
+}
+
 // modify makes a plan's Modify, without the optional keys if another entry has one of them.
 func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []string) (*wire.Entry, error) {
 	request := p.request(true)
@@ -259,6 +267,9 @@ func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []s
 	if len(request.Changes) == 0 {
 		// A rename was all there was to do; a Modify without changes is a protocol error to some servers.
 		return nil, nil
+	}
+	if err := d.takenWithoutKey(ctx, p.next, p.asked()); err != nil {
+		return nil, err
 	}
 	entry, err := d.ops.Modify(ctx, request)
 	if len(p.optional) == 0 || !hasCode(err, wire.ResultConstraintViolation) {

@@ -21,7 +21,8 @@ var systemOptions = []string{
 	"$levels", "$orderby", "$schemaversion", "$search", "$select", "$skip", "$skiptoken", "$top",
 }
 
-// MaxOptionLength is the largest length of a query option's value in bytes.
+// MaxOptionLength is the largest length of a query option's value in bytes. It has room for a comparison with the longest
+// text that a property may hold, 512 characters of four bytes each.
 const MaxOptionLength = 4 << 10
 
 // Kind is the kind of a property's literals in a query option.

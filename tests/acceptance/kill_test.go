@@ -334,7 +334,7 @@ func TestKillWhileASchoolIsDeleted(t *testing.T) {
 	t.Parallel()
 	const users, rounds = 120, 4
 	s := start(t)
-	soon := time.Now().Add(2 * time.Second).UTC().Truncate(time.Second)
+	soon := time.Now().Add(3 * time.Second).UTC().Truncate(time.Second)
 	schools := make([]string, rounds)
 	for round := range schools {
 		schools[round] = s.school(t, entity{"terminationDate": soon.Format(time.RFC3339)})

@@ -296,7 +296,7 @@ func sameIDs(t *testing.T, got, want []string) {
 func TestDeletionUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	soon := time.Now().Add(2 * time.Second).UTC().Truncate(time.Second)
+	soon := time.Now().Add(3 * time.Second).UTC().Truncate(time.Second)
 	school := "/schools/" + s.school(t, entity{"terminationDate": soon.Format(time.RFC3339)})
 	users := make([]string, 20)
 	inParallel(len(users), workers, func(i int) {
