@@ -122,6 +122,9 @@ func (s *settings) handler(logger *slog.Logger, store *embedded.Store, token cre
 	if err != nil {
 		return nil, err
 	}
+	if err := s.enforceRules(context.Background(), directory, logger); err != nil {
+		return nil, err
+	}
 	return health{
 		checks: []check{{"directory", store.Ready}},
 		logger: logger,

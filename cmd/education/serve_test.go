@@ -61,7 +61,10 @@ func start(t *testing.T, folder string, environment ...string) *service {
 	})
 
 	lines := bufio.NewReader(reader)
-	first, _ := lines.ReadString('\n')
+	first, err := lines.ReadString('\n')
+	for err == nil && strings.Contains(first, `"msg":"the rules for unique values`) {
+		first, err = lines.ReadString('\n') // The one thing that a start may have to say before it listens.
+	}
 	if err := json.Unmarshal([]byte(first), s); err != nil || !strings.Contains(first, `"msg":"listening"`) {
 		cancel()
 		rest, _ := io.ReadAll(lines)

@@ -125,14 +125,17 @@ func (d *changeDecoder) note(err error) {
 	}
 }
 
-// fault returns the first fault, with all of them as details when there are several.
+// maxDetails is how many faults of a body an error names.
+const maxDetails = 20
+
+// fault returns the first fault, with the first few of them as details when there are several.
 func (d *changeDecoder) fault() error {
 	if len(d.faults) == 0 {
 		return nil
 	}
 	first := d.faults[0]
 	if len(d.faults) > 1 {
-		for _, fault := range d.faults {
+		for _, fault := range d.faults[:min(maxDetails, len(d.faults))] {
 			first.Details = append(first.Details, odata.Detail{Code: fault.Code.Name, Message: fault.Message, Target: fault.Target})
 		}
 	}
@@ -148,12 +151,27 @@ func (d *changeDecoder) once(name string) error {
 	return nil
 }
 
+// annotations are the control information that a service sends and a client may send back (OData JSON format 4.0, section
+// 4.5). Nothing else is taken for an annotation, so that a misspelt @odata.bind is not.
+var annotations = []string{
+	"associationLink", "context", "count", "deltaLink", "editLink", "etag", "id", "mediaContentType", "mediaEditLink",
+	"mediaEtag", "mediaReadLink", "metadataEtag", "navigationLink", "nextLink", "readLink", "type",
+}
+
+// isAnnotation reports whether a member of a body is an annotation of the entity, of a property or of a navigation
+// property.
+func isAnnotation(set *EntitySet, name string) bool {
+	subject, annotation, ok := strings.Cut(name, "@odata.")
+	known := slices.ContainsFunc(annotations, func(other string) bool { return strings.EqualFold(other, annotation) })
+	return ok && known && (subject == "" || set.Property(subject) != nil || NavigationOf(set, subject) != nil)
+}
+
 // member reads one member of the body.
 func (d *changeDecoder) member(name string, raw json.RawMessage) error {
 	if at := len(name) - len(bindSuffix); at >= 0 && strings.EqualFold(name[at:], bindSuffix) {
 		return d.bind(name, name[:at], raw)
 	}
-	if strings.Contains(name, "@odata.") {
+	if isAnnotation(d.change.Set, name) {
 		return nil
 	}
 	property := d.change.Set.Property(name)
@@ -202,10 +220,17 @@ func (d *changeDecoder) null(property *Property) error {
 	return nil
 }
 
-// keeps reports whether a value means "leave it as it is". OpenCloud's graph service takes the empty string for that
-// in a PATCH, and its scripts send it.
+// keeps reports whether a value means "leave it as it is". OpenCloud's graph service takes the empty string for that in a
+// PATCH, and its scripts send it; a passwordProfile without a password it ignores.
 func (d *changeDecoder) keeps(property *Property, raw json.RawMessage) bool {
-	return d.rules.Compatible && d.operation == UpdateEntity && property.Type == String && string(raw) == `""`
+	switch {
+	case !d.rules.Compatible:
+		return false
+	case property.Type == PasswordSecrets:
+		var profile passwordProfile
+		return unmarshalStrictly(raw, &profile) == nil && profile.Password == ""
+	}
+	return d.operation == UpdateEntity && property.Type == String && string(raw) == `""`
 }
 
 // complete adds defaults and finds what a create lacks, in the order of the table.

@@ -277,15 +277,19 @@ func TestDecodeChangeRefuses(t *testing.T) {
 		{"identity with a control character", Users, UpdateEntity, nil, `{"identities":[{"issuer":"a","issuerAssignedId":"b\n"}]}`, odata.InvalidRequest, "identities"},
 		{"identity too long", Users, UpdateEntity, nil, `{"identities":[{"issuer":"` + strings.Repeat("x", 1025) + `","issuerAssignedId":"b"}]}`, odata.InvalidRequest, "identities"},
 		{"password alone", Users, UpdateEntity, nil, `{"passwordProfile":"canary"}`, odata.InvalidRequest, "passwordProfile"},
-		{"profile without a password", Users, UpdateEntity, nil, `{"passwordProfile":{}}`, odata.InvalidRequest, "passwordProfile"},
-		{"empty password", Users, CreateEntity, nil, `{` + user + `,"passwordProfile":{"password":""}}`, odata.InvalidRequest, "passwordProfile"},
+		{"profile without a password", Users, UpdateEntity, &contract, `{"passwordProfile":{}}`, odata.InvalidRequest, "passwordProfile"},
+		{"empty password", Users, CreateEntity, &contract, `{` + user + `,"passwordProfile":{"password":""}}`, odata.InvalidRequest, "passwordProfile"},
 		{"password with a control character", Users, UpdateEntity, nil, `{"passwordProfile":{"password":"canary\u0000"}}`, odata.InvalidRequest, "passwordProfile"},
 		{"password too long", Users, UpdateEntity, nil, `{"passwordProfile":{"password":"` + strings.Repeat("canary", 200) + `"}}`, odata.InvalidRequest, "passwordProfile"},
 		{"profile with more", Users, UpdateEntity, nil, `{"passwordProfile":{"password":"canary","foo":1}}`, odata.InvalidRequest, "passwordProfile"},
 		{"new password at the next sign-in", Users, CreateEntity, &contract, `{` + user + `,"passwordProfile":{"password":"canary","forceChangePasswordNextSignIn":true}}`, odata.NotSupported, "passwordProfile"},
 		{"new password with a second factor", Users, UpdateEntity, &contract, `{"passwordProfile":{"password":"canary","forceChangePasswordNextSignInWithMfa":true}}`, odata.NotSupported, "passwordProfile"},
 
+		{"too many identities", Users, UpdateEntity, nil, `{"identities":[` + strings.Repeat(`{"issuer":"a","issuerAssignedId":"b"},`, 100) + `{"issuer":"a","issuerAssignedId":"c"}]}`, odata.InvalidRequest, "identities"},
+
 		// Links.
+		{"misspelt bind", Classes, UpdateEntity, nil, `{"members@odata.bnd":["/users/max"]}`, odata.InvalidRequest, "members@odata.bnd"},
+		{"annotation of an unknown property", Classes, UpdateEntity, nil, `{"foo@odata.type":"#String"}`, odata.InvalidRequest, "foo@odata.type"},
 		{"null links", Classes, UpdateEntity, nil, `{"members@odata.bind":null}`, odata.InvalidRequest, "members@odata.bind"},
 		{"one link without an array", Classes, UpdateEntity, nil, `{"members@odata.bind":"/users/max"}`, odata.InvalidRequest, "members@odata.bind"},
 		{"link as an object", Classes, UpdateEntity, nil, `{"members@odata.bind":[{"@odata.id":"/users/max"}]}`, odata.InvalidRequest, "members@odata.bind"},

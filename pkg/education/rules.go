@@ -102,3 +102,16 @@ func (r Rules) CheckDeletion(entity *Entity) error {
 	}
 	return nil
 }
+
+// CheckOpen returns why nothing can be added to an entity, or nil. A school whose termination date has passed takes no
+// users and classes any more, so that its deletion comes to an end while others keep adding.
+func (r Rules) CheckOpen(entity *Entity) error {
+	if entity.Set != Schools {
+		return nil
+	}
+	date, ok := entity.Value(Schools.Property(terminationDate)).(time.Time)
+	if !ok || date.After(r.now()) {
+		return nil
+	}
+	return odata.Errorf(odata.Conflict, terminationDate, "the school's %s has passed; it takes no users and classes any more", terminationDate)
+}

@@ -130,10 +130,16 @@ func decodeDateTime(property *Property, raw json.RawMessage) (any, error) {
 	return nil, typeError(property, "a date and time such as 2026-12-31T00:00:00Z")
 }
 
+// maxIdentities is the largest number of identities of one user.
+const maxIdentities = 100
+
 func decodeIdentities(property *Property, raw json.RawMessage) (any, error) {
 	var identities []Identity
 	if err := unmarshalStrictly(raw, &identities); err != nil {
 		return nil, typeError(property, "an array of objects with issuer and issuerAssignedId")
+	}
+	if len(identities) > maxIdentities {
+		return nil, odata.Errorf(odata.InvalidRequest, property.Name, "%s holds more than %d identities", property.Name, maxIdentities)
 	}
 	seen := make(map[Identity]bool, len(identities))
 	for _, identity := range identities {
@@ -185,14 +191,17 @@ func ParseIdentity(text string) (Identity, bool) {
 	return Identity{SignInType: parts[0], Issuer: parts[1], IssuerAssignedID: parts[2]}, true
 }
 
+// passwordProfile is the JSON form of a new password.
+type passwordProfile struct {
+	Password     string `json:"password"`
+	Force        bool   `json:"forceChangePasswordNextSignIn"`
+	ForceWithMFA bool   `json:"forceChangePasswordNextSignInWithMfa"`
+}
+
 // decodePassword reads a passwordProfile. No directory attribute makes OpenCloud ask for a new password at the next
 // sign-in, so a request for that is refused; OpenCloud's graph service ignores it.
 func decodePassword(property *Property, raw json.RawMessage, rules Rules) (any, error) {
-	var profile struct {
-		Password     string `json:"password"`
-		Force        bool   `json:"forceChangePasswordNextSignIn"`
-		ForceWithMFA bool   `json:"forceChangePasswordNextSignInWithMfa"`
-	}
+	var profile passwordProfile
 	if err := unmarshalStrictly(raw, &profile); err != nil {
 		return nil, typeError(property, "an object with a password")
 	}

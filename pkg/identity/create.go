@@ -2,7 +2,10 @@ package identity
 
 import (
 	"context"
+	"log/slog"
+	"math/rand/v2"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -12,8 +15,13 @@ import (
 	"github.com/opencloud-eu/education/pkg/odata"
 )
 
-// maxAttempts is how often a write is worked out anew when another writer has changed the entry in between.
-const maxAttempts = 8
+// maxAttempts is how often a write is worked out anew when another writer has changed the entry in between. After the
+// first few, each waits a random while up to maxPause, so that many writers of one entry do not stay in step.
+const (
+	maxAttempts   = 40
+	hastyAttempts = 4
+	maxPause      = 20 * time.Millisecond
+)
 
 // errOutdated ends an attempt that was made on outdated data. errRefused ends one that was refused either for that or for
 // a reason of the directory's own; which of them it was, the next attempt shows.
@@ -31,9 +39,12 @@ func worthAnother(err error) bool {
 func attempts[T any](ctx context.Context, write func() (T, error)) (T, error) {
 	var result T
 	err := error(errOutdated)
-	for range maxAttempts {
+	for attempt := range maxAttempts {
 		if result, err = write(); !worthAnother(err) {
 			return result, err
+		}
+		if attempt >= hastyAttempts {
+			time.Sleep(rand.N(maxPause))
 		}
 		if ctx.Err() != nil {
 			return result, translate(ctx.Err())
@@ -186,7 +197,7 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 	}
 	entity, err := d.decode(set, entry)
 	if err != nil {
-		return nil, odata.Errorf(odata.GeneralException, set.Name, "internal error").Because(err)
+		slog.WarnContext(ctx, "an entry cannot be read whole", "dn", entry.DN, "reason", err)
 	}
 	return entity, nil
 }
@@ -214,6 +225,9 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 	}
 	var targets []*record
 	for found, err := range d.search(ctx, nav.Target, anyOf(filters), nil) {
+		if err == nil {
+			err = d.rules.CheckOpen(found.entity)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -55,6 +55,9 @@ func (d *Directory) Get(ctx context.Context, set *education.EntitySet, key educa
 	if err != nil {
 		return nil, err
 	}
+	if found.fault != nil {
+		return nil, odata.Errorf(odata.GeneralException, set.Name, "the %s cannot be read from the directory", set.Singular).Because(found.fault)
+	}
 	return found.entity, nil
 }
 
@@ -140,6 +143,9 @@ func (d *Directory) entities(ctx context.Context, set *education.EntitySet, filt
 type record struct {
 	entry  *wire.Entry
 	entity *education.Entity
+	// fault says that values of the entry cannot be read; the entity lacks them. Such an entity is not shown, but it
+	// can be repaired, taken out of its school and deleted.
+	fault error
 }
 
 // errStop ends a search whose consumer has had enough.
@@ -149,13 +155,23 @@ var errStop = errors.New("stop")
 // An entry that cannot be read is logged and left out: one bad entry must not break every list.
 func (d *Directory) search(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) iter.Seq2[*record, error] {
 	return func(yield func(*record, error) bool) {
-		err := d.ops.Search(ctx, d.searchRequest(set, filter, extra), func(entry *wire.Entry) error {
-			entity, err := d.decode(set, entry)
-			if err != nil {
-				slog.WarnContext(ctx, "entry left out of a list", "dn", entry.DN, "reason", err)
-				return nil
+		for found, err := range d.searchAll(ctx, set, filter, extra) {
+			if err == nil && found.fault != nil {
+				slog.WarnContext(ctx, "entry left out of a list", "dn", found.entry.DN, "reason", found.fault)
+				continue
 			}
-			if !yield(&record{entry, entity}, nil) {
+			if !yield(found, err) {
+				return
+			}
+		}
+	}
+}
+
+// searchAll is search with the entries that cannot be read.
+func (d *Directory) searchAll(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) iter.Seq2[*record, error] {
+	return func(yield func(*record, error) bool) {
+		err := d.ops.Search(ctx, d.searchRequest(set, filter, extra), func(entry *wire.Entry) error {
+			if !yield(d.record(set, entry), nil) {
 				return errStop
 			}
 			return nil
@@ -164,6 +180,11 @@ func (d *Directory) search(ctx context.Context, set *education.EntitySet, filter
 			yield(nil, searchFailed(set, err))
 		}
 	}
+}
+
+func (d *Directory) record(set *education.EntitySet, entry *wire.Entry) *record {
+	entity, err := d.decode(set, entry)
+	return &record{entry: entry, entity: entity, fault: err}
 }
 
 // searchFailed is translate for a search below a set's base. That the base itself does not exist means that the
@@ -206,11 +227,7 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 	case 0:
 		return nil, odata.Errorf(odata.ItemNotFound, set.Name, "no such %s", set.Singular)
 	case 1:
-		entity, err := d.decode(set, entries[0])
-		if err != nil {
-			return nil, odata.Errorf(odata.GeneralException, set.Name, "the %s cannot be read from the directory", set.Singular).Because(err)
-		}
-		return &record{entries[0], entity}, nil
+		return d.record(set, entries[0]), nil
 	}
 	return nil, ambiguous(set, entries)
 }

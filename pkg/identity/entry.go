@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,23 +35,26 @@ func attributesOf(set *education.EntitySet) []string {
 	return attributes
 }
 
-// decode reads an entity from an entry. An error says which attribute cannot be read.
+// decode reads an entity from an entry. An error says which attribute cannot be read; the entity then has everything
+// else.
 func (d *Directory) decode(set *education.EntitySet, entry *wire.Entry) (*education.Entity, error) {
 	entity := education.NewEntity(set)
+	var fault error
 	for _, property := range set.Properties {
 		if !property.Returned() || !d.rules.Compatible && holdsStandIn(set, property, entry) {
 			continue
 		}
 		value, err := decodeValue(property, entry.Values(property.Attribute))
 		if err != nil {
-			return nil, err
+			fault = cmp.Or(fault, err)
+			continue
 		}
 		entity.SetValue(property, value)
 	}
 	if entity.ID() == "" {
-		return nil, fmt.Errorf("%s is missing", set.ID.Attribute)
+		fault = cmp.Or(fault, fmt.Errorf("%s is missing", set.ID.Attribute))
 	}
-	return entity, nil
+	return entity, fault
 }
 
 // decodeValue reads a property's value from the values of its attribute. Empty values are no values: OpenCloud's graph

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/embedded"
@@ -131,7 +132,7 @@ func TestForeignEntriesAreChangedWhereTheyStand(t *testing.T) {
 			"another property", education.Users, maxID,
 			map[string]any{"givenName": "Max"},
 			maxDN,
-			[]string{"uid: max", "cn: max", "educationUniqueKey: user/username/-/max|user/externalId/" + schoolID + "/4711|user/school/-/" + maxID},
+			[]string{"uid: max", "cn: max", "educationUniqueKey: user/username/-/max|user/externalId/" + schoolID + "/4711|user/revision/" + maxID + "/1"},
 		},
 		{
 			"username", education.Users, maxID,
@@ -147,13 +148,13 @@ func TestForeignEntriesAreChangedWhereTheyStand(t *testing.T) {
 		},
 		{"case of the username", education.Users, maxID, map[string]any{"onPremisesSamAccountName": "MAX"}, "uid=MAX," + userBase, []string{"uid: MAX"}},
 		{"name of a school", education.Schools, schoolID, map[string]any{"displayName": "Other"}, "ou=Other," + schoolBase, []string{
-			"ou: Other", "educationUniqueKey: school/displayName/-/other|school/number/-/0042",
+			"ou: Other", "educationUniqueKey: school/displayName/-/other|school/number/-/0042|school/revision/" + schoolID + "/1",
 		}},
 		{"case of a class's externalId", education.Classes, classID, map[string]any{"externalId": "5A"}, "openCloudEducationExternalId=5A," + classBase, []string{
-			"openCloudEducationExternalId: 5A", "member: " + maxDN, "educationUniqueKey: class/externalId/-/5a",
+			"openCloudEducationExternalId: 5A", "member: " + maxDN, "educationUniqueKey: class/externalId/-/5a|class/revision/" + classID + "/1",
 		}},
 		{"externalId of a class cleared", education.Classes, classID, map[string]any{"externalId": nil}, "openCloudUUID=" + classID + "," + classBase, []string{
-			"openCloudEducationExternalId: ", "openCloudUUID: " + classID, "educationUniqueKey: ",
+			"openCloudEducationExternalId: ", "openCloudUUID: " + classID, "educationUniqueKey: class/revision/" + classID + "/1",
 		}},
 	}
 	for _, test := range tests {
@@ -280,6 +281,43 @@ func TestUnreadableEntries(t *testing.T) {
 		if !odata.Is(err, odata.GeneralException) {
 			t.Errorf("get %s: got %v, want GeneralException", name, err)
 		}
+	}
+}
+
+// TestUnreadableEntriesCanGo holds that an entry with a value that cannot be read can be repaired, and that it keeps
+// nobody from deleting it or its school.
+func TestUnreadableEntriesCanGo(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	d.rules.Now = func() time.Time { return time.Now().Add(48 * time.Hour) }
+	add := func(name, id string) education.Key {
+		addEntry(t, store, "uid="+name+","+userBase, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser", "cn: x", "sn: x",
+			"uid: "+name, "openCloudUUID: "+id, "openCloudExternalIdentity: no separators", "openCloudMemberOfSchool: "+schoolID)
+		return keyOf(education.Users, "id", id)
+	}
+	repaired, deleted := add("repaired", "0e2f1bd5-9a2d-4a3b-a6c1-00000000000c"), add("deleted", "0e2f1bd5-9a2d-4a3b-a6c1-00000000000d")
+	left := add("left", "0e2f1bd5-9a2d-4a3b-a6c1-00000000000e")
+	_, err := d.Update(t.Context(), education.Users, repaired, newChange(t, education.Users, education.UpdateEntity, map[string]any{"identities": nil}))
+	if err != nil {
+		t.Errorf("repair: %v", err)
+	}
+	if _, err := d.Get(t.Context(), education.Users, repaired); err != nil {
+		t.Errorf("read after the repair: %v", err)
+	}
+	if err := d.Delete(t.Context(), education.Users, deleted); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	school := keyOf(education.Schools, "id", schoolID)
+	date := map[string]any{"terminationDate": time.Now().Add(72 * time.Hour).UTC().Format(time.RFC3339)}
+	if _, err := d.Update(t.Context(), education.Schools, school, newChange(t, education.Schools, education.UpdateEntity, date)); err != nil {
+		t.Fatal(err)
+	}
+	d.rules.Now = func() time.Time { return time.Now().Add(96 * time.Hour) }
+	if err := d.Delete(t.Context(), education.Schools, school); err != nil {
+		t.Errorf("delete the school: %v", err)
+	}
+	if err := d.Delete(t.Context(), education.Users, left); err != nil {
+		t.Errorf("delete what was left: %v", err)
 	}
 }
 

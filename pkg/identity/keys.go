@@ -2,7 +2,9 @@ package identity
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencloud-eu/education/pkg/education"
@@ -53,20 +55,27 @@ func (d *Directory) keysOf(entity *education.Entity, schools []string) []uniqueK
 			keys = append(keys, uniqueKey{text, property})
 		}
 	}
-	if token := d.schoolToken(entity); token != "" && len(schools) > 0 {
-		keys = append(keys, uniqueKey{text: token})
-	}
 	return keys
 }
 
-// schoolToken is a key that an entity has while it is in a school, if it may be in one only. Two writers that put one
-// user into two schools at the same time both add it, and the directory refuses the second: a value cannot be added
-// twice (RFC 4511, section 4.6).
-func (d *Directory) schoolToken(entity *education.Entity) string {
-	if !d.oneSchool(entity.Set) {
-		return ""
+// revisionOf returns the revision among an entry's unique keys, <set>/revision/<id>/<n>, or an empty one. It is no key of
+// anything: whoever changes what unique keys are made of deletes the revision that he has read and adds the next one.
+// Of two who do so at the same time the directory refuses the second, who begins again with what the first has left.
+// That needs neither transactions nor the assertion control, which not every server has (389-DS).
+func revisionOf(set *education.EntitySet, keys []string) string {
+	for _, key := range keys {
+		if strings.HasPrefix(key, set.Singular+"/revision/") {
+			return key
+		}
 	}
-	return entity.Set.Singular + "/school/" + noSchool + "/" + strings.ToLower(entity.ID())
+	return ""
+}
+
+// nextRevision returns the revision that follows one of an entity.
+func nextRevision(entity *education.Entity, revision string) string {
+	// A revision that is no number, or none at all, is followed by the first one.
+	number, _ := strconv.ParseUint(revision[strings.LastIndexByte(revision, '/')+1:], 10, 64)
+	return fmt.Sprintf("%s/revision/%s/%d", entity.Set.Singular, strings.ToLower(entity.ID()), number+1)
 }
 
 // oneSchool reports whether an entity of the set may be in one school only.

@@ -31,7 +31,7 @@ func TestKeysOf(t *testing.T) {
 			"user/username/-/max", "user/externalId/-/4711",
 		}},
 		{"user in a school", education.Users, one, map[string]any{"onPremisesSamAccountName": "max", "externalId": " A  B/C "}, []string{"S1"}, []string{
-			"user/username/-/max", "user/externalId/s1/a b/c", "user/school/-/" + id,
+			"user/username/-/max", "user/externalId/s1/a b/c",
 		}},
 		{"user in two schools", education.Users, many, map[string]any{"externalId": "Straße"}, []string{"s1", "s2"}, []string{
 			"user/externalId/s1/strasse", "user/externalId/s2/strasse",
@@ -41,7 +41,7 @@ func TestKeysOf(t *testing.T) {
 			education.Rules{ExternalIDScope: education.ScopeGlobal},
 			map[string]any{"externalId": "4711"},
 			[]string{"s1"},
-			[]string{"user/externalId/-/4711", "user/school/-/" + id},
+			[]string{"user/externalId/-/4711"},
 		},
 		{"class in two schools", education.Classes, one, map[string]any{"externalId": "5a"}, []string{"s1", "s2"}, []string{
 			"class/externalId/s1/5a", "class/externalId/s2/5a",

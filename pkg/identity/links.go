@@ -15,10 +15,14 @@ import (
 // AddRef implements education.Directory.
 func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner, target education.Key) error {
 	_, err := attempts(ctx, func() (struct{}, error) {
-		holder, value, err := d.ends(ctx, nav, owner, target)
+		from, to, err := d.ends(ctx, nav, owner, target)
+		if err == nil {
+			err = d.rules.CheckOpen(from.entity)
+		}
 		if err != nil {
 			return struct{}{}, err
 		}
+		holder, value := held(nav, from, to)
 		return struct{}{}, d.addLink(ctx, nav, holder, value)
 	})
 	return err
@@ -27,10 +31,11 @@ func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner
 // RemoveRef implements education.Directory.
 func (d *Directory) RemoveRef(ctx context.Context, nav *education.Navigation, owner, target education.Key) error {
 	_, err := attempts(ctx, func() (struct{}, error) {
-		holder, value, err := d.ends(ctx, nav, owner, target)
+		from, to, err := d.ends(ctx, nav, owner, target)
 		if err != nil {
 			return struct{}{}, err
 		}
+		holder, value := held(nav, from, to)
 		removed, err := d.removeLink(ctx, nav, holder, value)
 		if err == nil && !removed && (!nav.SilentRemoval || !d.rules.Compatible) {
 			err = odata.Errorf(odata.ItemNotFound, nav.Name, "the %s is not among the %s of the %s", nav.Target.Singular, nav.Name, nav.Owner.Singular)
@@ -40,22 +45,23 @@ func (d *Directory) RemoveRef(ctx context.Context, nav *education.Navigation, ow
 	return err
 }
 
-// ends finds both entries of a link and returns the one that holds it and the value that it holds. The holder's schools
-// and keys are read with it, but not its members: a class may have many thousands.
-func (d *Directory) ends(ctx context.Context, nav *education.Navigation, owner, target education.Key) (*record, string, error) {
+// ends finds both entries of a link. Their schools and keys are read with them, but not their members: a class may have
+// many thousands.
+func (d *Directory) ends(ctx context.Context, nav *education.Navigation, owner, target education.Key) (from, to *record, err error) {
 	extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
-	ownerFound, err := d.find(ctx, nav.Owner, owner, extra)
-	if err != nil {
-		return nil, "", err
+	if from, err = d.find(ctx, nav.Owner, owner, extra); err != nil {
+		return nil, nil, err
 	}
-	targetFound, err := d.find(ctx, nav.Target, target, extra)
-	if err != nil {
-		return nil, "", err
-	}
+	to, err = d.find(ctx, nav.Target, target, extra)
+	return from, to, err
+}
+
+// held returns the entry that holds the link between two, and the value that it holds.
+func held(nav *education.Navigation, owner, target *record) (holder *record, value string) {
 	if nav.OwnerHolds {
-		return ownerFound, linkValue(nav, targetFound.entry), nil
+		return owner, linkValue(nav, target.entry)
 	}
-	return targetFound, linkValue(nav, ownerFound.entry), nil
+	return target, linkValue(nav, owner.entry)
 }
 
 // addLink adds a link to the entry that holds it.
@@ -73,6 +79,7 @@ func (d *Directory) addLink(ctx context.Context, nav *education.Navigation, hold
 				"the %s is in another school; remove it there first, or move it with schools@odata.bind in a PATCH", holder.entity.Set.Singular)
 		}
 		p.add(attributeMemberOfSchool, []string{value})
+		p.guarded = true
 		p.setKeys(d.keysOf(holder.entity, append(slices.Clone(schools), value)), func(*education.Property) bool { return true })
 	}
 	_, err := d.modifyLink(ctx, nav, p)
@@ -95,6 +102,7 @@ func (d *Directory) removeLink(ctx context.Context, nav *education.Navigation, h
 		// Two schools may each have had a user 4711; outside of any school only one of them can hold the key for it.
 		// Leaving a school is never refused for that, so all new keys are optional.
 		rest := slices.DeleteFunc(slices.Clone(schools), func(id string) bool { return strings.EqualFold(id, value) })
+		p.guarded = true
 		p.setKeys(d.keysOf(p.next, rest), func(*education.Property) bool { return false })
 	}
 	_, err := d.modifyLink(ctx, nav, p)
@@ -164,7 +172,7 @@ func (d *Directory) detachAll(ctx context.Context, school *record) error {
 		extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
 		filter := wire.Equal(nav.Attributes[0], linkValue(nav, school.entry))
 		var holders []*record
-		for holder, err := range d.search(ctx, nav.Target, filter, extra) {
+		for holder, err := range d.searchAll(ctx, nav.Target, filter, extra) {
 			if err != nil {
 				return err
 			}

@@ -52,6 +52,8 @@ type plan struct {
 	// keys are the unique keys that the entry shall have. Those in optional are ones that the change did not ask for.
 	keys     []uniqueKey
 	optional []string
+	// guarded says that the plan is right only if the entry is still what it was made for.
+	guarded bool
 }
 
 // plan works out how an entry becomes what a change asks for.
@@ -79,6 +81,9 @@ func (d *Directory) plan(ctx context.Context, found *record, change *education.C
 	if d.oneSchool(found.entity.Set) && len(schools) > 1 && len(change.Links) > 0 {
 		return nil, odata.Errorf(odata.Conflict, "schools", "a %s can be in one school only", found.entity.Set.Singular)
 	}
+	p.guarded = p.guarded || moved || slices.ContainsFunc(p.changed, func(property *education.Property) bool {
+		return property.Unique != education.NotUnique
+	})
 	p.setKeys(d.keysOf(p.next, schools), func(property *education.Property) bool {
 		return moved || slices.Contains(p.changed, property)
 	})
@@ -88,7 +93,8 @@ func (d *Directory) plan(ctx context.Context, found *record, change *education.C
 // property plans the change of one property.
 func (p *plan) property(property *education.Property, change *education.Change, hash string) error {
 	current := p.record.entity.Value(property)
-	if holdsStandIn(p.next.Set, property, p.record.entry) {
+	standIn := holdsStandIn(p.next.Set, property, p.record.entry)
+	if standIn {
 		current = nil
 	}
 	value, given := change.Value(property)
@@ -112,7 +118,9 @@ func (p *plan) property(property *education.Property, change *education.Change, 
 		return err
 	}
 	p.next.SetValue(property, value)
-	if education.Equal(value, current) {
+	// A value that cannot be read counts as none, but clearing it must remove it.
+	unreadable := current == nil && !standIn && len(p.record.entry.Values(property.Attribute)) > 0
+	if education.Equal(value, current) && !unreadable {
 		return nil
 	}
 	p.changed = append(p.changed, property)
@@ -175,6 +183,7 @@ func (p *plan) standIns() {
 	if !touched {
 		return
 	}
+	p.guarded = true
 	noted := false
 	for _, attribute := range standIns(p.next) {
 		noted = noted || attribute.Type == attributePlaceholder
@@ -238,11 +247,18 @@ func (p *plan) setKeys(want []uniqueKey, asked func(*education.Property) bool) {
 // request returns the Modify of a plan. An entry made by OpenCloud's graph service gets the object class that permits
 // unique keys.
 func (p *plan) request(optional bool) *wire.ModifyRequest {
-	want := keyTexts(p.keys)
+	have, want := p.record.entry.Values(attributeUniqueKey), keyTexts(p.keys)
 	if !optional {
 		want = without(want, p.optional)
 	}
-	changes := slices.Concat(p.changes, changeKeys(p.record.entry.Values(attributeUniqueKey), want))
+	revision := revisionOf(p.next.Set, have)
+	switch {
+	case p.guarded || len(changeKeys(without(have, []string{revision}), want)) > 0:
+		want = append(want, nextRevision(p.next, revision))
+	case revision != "":
+		want = append(want, revision)
+	}
+	changes := slices.Concat(p.changes, changeKeys(have, want))
 	if !hasClass(p.record.entry, classEducationObject) {
 		changes = slices.Insert(changes, 0, wire.Change{
 			Operation: wire.ChangeAdd,

@@ -362,6 +362,18 @@ func schoolLinkRows() []row {
 			},
 		},
 		{
+			name:      "a user is put into a school whose `terminationDate` has passed",
+			opencloud: status(204), standard: refused(409, "notAllowed"), compatible: refused(409, "notAllowed"),
+			difference: "the deletion of a school must come to an end while others keep adding to it",
+			call: func(w world) *answer {
+				user := w.user()
+				school := w.school(entity{"terminationDate": time.Now().Add(time.Second).UTC().Format(time.RFC3339)})
+				time.Sleep(2 * time.Second)
+				return w.post("/schools/"+school+"/users/$ref", ref("/users/"+user))
+			},
+			check: func(_ world, a *answer) { a.wantTarget("terminationDate") },
+		},
+		{
 			name:      "a user is put into a school that does not exist",
 			opencloud: notFound,
 			call:      func(w world) *answer { return w.post("/schools/"+unknown+"/users/$ref", ref("/users/"+w.user())) },

@@ -322,7 +322,7 @@ const compatibilityHead = `# Differences from OpenCloud's graph service
 This service takes the place of the education part of OpenCloud's graph service. The tables below list every situation
 in which its answer is another one: by default, where the contract (` + "`api/openapi.yaml`" + `) counts, and with
 ` + "`EDUCATION_COMPATIBILITY=opencloud`" + `, where scripts that were written for OpenCloud run unchanged and only what
-harms them is left out. What is not listed is the same in both. OpenCloud's answers are those of version 6.
+harms them is left out. What is not listed is meant to be the same in both. OpenCloud's answers are those of version 6.
 
 Some things differ everywhere and are not repeated in the tables:
 

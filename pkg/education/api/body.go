@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/opencloud-eu/education/pkg/education"
@@ -129,13 +130,25 @@ func checkName(decoder *json.Decoder, names map[string]bool) error {
 		return err
 	}
 	name, _ := token.(string)
-	folded := strings.ToLower(name)
+	folded := fold(name)
 	if names[folded] {
 		shown := odata.Printable(name)
 		return odata.Errorf(odata.InvalidRequest, shown, "%q is given twice", shown)
 	}
 	names[folded] = true
 	return nil
+}
+
+// fold returns a form of a name that is the same for all names that encoding/json takes for one: it compares by simple
+// Unicode folding, in which ſ is an s.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		smallest := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			smallest = min(smallest, next)
+		}
+		return smallest
+	}, name)
 }
 
 // loneSurrogate reports whether a JSON text escapes half of a surrogate pair, which encoding/json replaces silently

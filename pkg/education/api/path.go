@@ -119,6 +119,8 @@ func notFound(_ http.ResponseWriter, r *http.Request) error {
 	switch nav := linkOf(segments); {
 	case nav == nil:
 		return odata.Errorf(odata.ItemNotFound, "", "there is nothing at this path")
+	case r.Method == http.MethodGet:
+		return odata.Errorf(odata.NotAllowed, "", "an entity is read at a path of its own, %s/{%s}", nav.Target.Name, nav.Target.Singular)
 	case nav.Ref:
 		return odata.Errorf(odata.NotAllowed, "",
 			"nothing was changed: to remove the link, append /$ref to the path; in a shell, quote it so that $ref is not expanded")

@@ -26,7 +26,7 @@ type conformanceTest struct {
 func Run(t *testing.T, open func(t *testing.T, rules education.Rules) education.Directory) {
 	var all []conformanceTest
 	for _, tests := range [][]conformanceTest{
-		propertyTests, keyTests, uniqueTests, filterTests, linkTests, deletionTests, failureTests, concurrencyTests, listTests,
+		propertyTests, keyTests, uniqueTests, filterTests, linkTests, deletionTests, failureTests, concurrencyTests, revisionTests, listTests,
 	} {
 		all = append(all, tests...)
 	}
