@@ -255,7 +255,7 @@ func within(ctx context.Context, grace time.Duration, logger *slog.Logger, warni
 type checkCommand struct{}
 
 // Run prints a sentence for each fault of the directory's file, and fails if there is one.
-func (checkCommand) Run(ctx context.Context, p *process) (err error) {
+func (checkCommand) Run(ctx context.Context, p *process) error {
 	s, err := load(p.environment)
 	if err != nil {
 		return err
@@ -264,12 +264,7 @@ func (checkCommand) Run(ctx context.Context, p *process) (err error) {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("there is no directory to check: %w", err)
 	}
-	store, err := embedded.Open(embedded.Config{Path: path})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	faults, err := store.Check(ctx)
+	faults, err := embedded.CheckFile(ctx, path)
 	if err != nil {
 		return err
 	}

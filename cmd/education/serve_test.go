@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -255,11 +256,16 @@ func TestServeRefusesToStart(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	emptied := t.TempDir()
+	if err := os.WriteFile(filepath.Join(emptied, "directory.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name        string
 		environment []string
 		want        string
 	}{
+		{"directory is empty", []string{"EDUCATION_DATA_DIR=" + emptied}, "directory.db is empty"},
 		{"address in use", []string{"EDUCATION_HTTP_ADDR=" + taken.Addr().String()}, "EDUCATION_HTTP_ADDR"},
 		{"LDAP address in use", []string{"EDUCATION_LDAP_LISTEN=" + taken.Addr().String()}, "EDUCATION_LDAP_LISTEN"},
 		{"LDAP server", []string{"EDUCATION_LDAP_URI=ldaps://elsewhere"}, "EDUCATION_LDAP_URI must be empty"},
@@ -356,24 +362,73 @@ func TestCheck(t *testing.T) {
 	if status, output := check(); status != 0 || !strings.Contains(output, "no faults") {
 		t.Errorf("after it has stopped: %d %q", status, output)
 	}
+	path := filepath.Join(folder, "directory.db")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		size int
+		want string
+	}{"truncated": {8192, "is damaged"}, "emptied": {0, "is empty"}} {
+		if err := os.WriteFile(path, content[:test.size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, output := check()
+		if status != 1 || !strings.Contains(output, test.want) {
+			t.Errorf("%s: %d %q, want 1 and %q", name, status, output, test.want)
+		}
+		if about, err := os.Stat(path); err != nil || about.Size() != int64(test.size) {
+			t.Errorf("%s: the check wrote to the file", name)
+		}
+	}
 }
 
-// need skips a test whose programs are not installed, or fails it where EDUCATION_TEST_REQUIRE says that they must be.
-func need(t *testing.T, programs ...string) {
+// need ends a test whose program is not installed: as skipped, or as failed if EDUCATION_TEST_REQUIRE, a list with
+// commas, names the Debian package that the program comes with.
+func need(t *testing.T, packageName, program string) {
 	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("EDUCATION_TEST_REQUIRE") != "" {
-				t.Fatal(err)
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	if isRequired(os.Getenv("EDUCATION_TEST_REQUIRE"), packageName) {
+		t.Fatalf("%s is not installed (Debian's package %s), and EDUCATION_TEST_REQUIRE asks for it", program, packageName)
+	}
+	t.Skipf("%s is not installed; it comes with Debian's package %s", program, packageName)
+}
+
+// isRequired says whether a list with commas names a package.
+func isRequired(list, packageName string) bool {
+	return slices.ContainsFunc(strings.Split(list, ","), func(name string) bool {
+		return strings.TrimSpace(name) == packageName
+	})
+}
+
+func TestIsRequired(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, list, packageName string
+		want                    bool
+	}{
+		{"nothing", "", "curl", false},
+		{"another", "ldap-utils", "curl", false},
+		{"itself", "ldap-utils, curl ,make", "curl", true},
+		{"a part of a name", "ldap-utils", "ldap", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := isRequired(test.list, test.packageName); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
 			}
-			t.Skip(err)
-		}
+		})
 	}
 }
 
 func TestPastedCurlLineWorks(t *testing.T) {
 	t.Parallel()
-	need(t, "sh", "curl")
+	need(t, "dash", "sh")
+	need(t, "curl", "curl")
 	s := start(t, filepath.Join(t.TempDir(), "a folder"))
 	line := startMessage{http: s.HTTP, apiPath: "/graph/v1.0/education", token: credential{file: s.TokenFile}}.curl()
 	output, err := exec.CommandContext(t.Context(), "sh", "-c", line).Output()
@@ -385,7 +440,9 @@ func TestPastedCurlLineWorks(t *testing.T) {
 // TestReadmeSession runs the shell session of the README as it is printed there.
 func TestReadmeSession(t *testing.T) {
 	t.Parallel()
-	need(t, "bash", "curl", "ldapsearch")
+	need(t, "bash", "bash")
+	need(t, "curl", "curl")
+	need(t, "ldap-utils", "ldapsearch")
 	folder := t.TempDir()
 	s := start(t, folder)
 	command := exec.CommandContext(t.Context(), "bash", "-e", "-u", "-o", "pipefail")

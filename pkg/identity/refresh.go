@@ -53,4 +53,3 @@ func (d *Directory) refresh(ctx context.Context, set *education.EntitySet, key e
 		return true, nil
 	})
 }
-

@@ -2,7 +2,11 @@ package embedded
 
 import (
 	"context"
+	"crypto/sha256"
+	"slices"
 	"strings"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
@@ -10,7 +14,8 @@ import (
 // This file decides who may do what over LDAP. There are four kinds of identities:
 //
 //	anonymous      reads the root DSE, starts TLS, asks who it is and binds
-//	user           any entry that has bound itself: reads itself and changes its own password with the old one
+//	user           any entry that has bound itself: reads itself and changes its own password with the old one,
+//	               until its entry or its password is another
 //	reader         OpenCloud: reads everything but passwords, and notes when somebody signed in
 //	administrator  does everything
 //
@@ -40,6 +45,8 @@ type identity struct {
 	dn string
 	// key is the DN's normalised form.
 	key string
+	// credentials is a digest of the passwords that a user had at the bind.
+	credentials [sha256.Size]byte
 }
 
 // access knows the roles of the accounts.
@@ -67,6 +74,12 @@ func (a access) identify(dn string) identity {
 	return found
 }
 
+// isAccount says whether a name is that of the administrator or the reader.
+func (a access) isAccount(dn string) bool {
+	key, ok := directory.normalizeDN(dn)
+	return ok && a.roles[key] != anonymous
+}
+
 // Attributes that rules are about.
 const (
 	attributeEnabled    = "openCloudUserEnabled"
@@ -76,22 +89,68 @@ const (
 // authenticate returns the identity of the entry with the name, if the password is its own. All failures look the same
 // from outside: a name that does not exist, a wrong password, a user who is disabled.
 func (s *Server) authenticate(ctx context.Context, name, password string) (identity, error) {
-	refused := wire.Errorf(wire.ResultInvalidCredentials, "the name or the password is wrong")
+	// The entry is read before the password is checked: if the password is replaced in between, the session holds the
+	// digest of the old one and is worth nothing.
+	entry, err := s.readEntry(ctx, name, attributeEnabled, attributeUserPassword)
+	if code, _ := wire.CodeOf(err); err != nil && code != wire.ResultNoSuchObject {
+		return identity{}, err
+	}
 	right, err := s.store.VerifyPassword(ctx, name, password)
 	if err != nil {
 		return identity{}, err
 	}
-	if !right {
-		return identity{}, refused
+	if !right || entry == nil || isDisabled(entry.Attributes) {
+		return identity{}, wire.Errorf(wire.ResultInvalidCredentials, "the name or the password is wrong")
 	}
-	entry, err := s.readEntry(ctx, name, attributeEnabled)
-	if err != nil {
+	found := s.access.identify(entry.DN)
+	found.credentials = credentialsOf(entry.Attributes)
+	return found, nil
+}
+
+// current returns what is left of an identity: a user who was deleted, renamed or disabled after the bind, or whose
+// password was changed, is anonymous. The accounts stay what they are until the next start.
+func (s *Server) current(i identity) (identity, error) {
+	if i.role != user {
+		return i, nil
+	}
+	valid := false
+	err := s.store.view(func(tx *bolt.Tx) error {
+		id := findID(tx, i.key)
+		if id == 0 {
+			return nil
+		}
+		entry, err := load(tx, id)
+		if err != nil {
+			return err
+		}
+		valid = !isDisabled(entry.attributes) && credentialsOf(entry.attributes) == i.credentials
+		return nil
+	})
+	if err != nil || !valid {
 		return identity{}, err
 	}
-	if strings.EqualFold(entry.Value(attributeEnabled), "FALSE") {
-		return identity{}, refused
+	return i, nil
+}
+
+// isDisabled says whether an entry is that of a user who may not sign in.
+func isDisabled(attributes []wire.Attribute) bool {
+	return slices.ContainsFunc(attributeValues(attributes, attributeEnabled), func(value string) bool {
+		return strings.EqualFold(value, "FALSE")
+	})
+}
+
+// credentialsOf returns a digest of the passwords of an entry.
+func credentialsOf(attributes []wire.Attribute) [sha256.Size]byte {
+	return sha256.Sum256([]byte(strings.Join(attributeValues(attributes, attributeUserPassword), "\x00")))
+}
+
+func attributeValues(attributes []wire.Attribute, name string) []string {
+	for _, attribute := range attributes {
+		if attribute.Type == name {
+			return attribute.Values
+		}
 	}
-	return s.access.identify(entry.DN), nil
+	return nil
 }
 
 // readEntry reads attributes of one entry.

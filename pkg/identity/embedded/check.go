@@ -40,6 +40,30 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 	return found, err
 }
 
+// CheckFile is Check for the file of a directory that nobody has open. It writes nothing, and survives whatever is in
+// the file. An error says why its entries cannot be looked at: there is no file, or an empty one; another process has it
+// open; its pages are damaged; it is no directory of this version.
+func CheckFile(ctx context.Context, path string) (faults []string, err error) {
+	err = readFile(path, func(tx *bolt.Tx, damage error) error {
+		switch {
+		case damage != nil:
+			return damage
+		case tx.Bucket(bucketMeta) == nil:
+			return fmt.Errorf("%s is no directory", path)
+		}
+		if err := checkFormat(tx); err != nil {
+			return err
+		}
+		if !hasIndexes(tx) {
+			faults = []string{"The indexes are not those of this version; the next start makes them anew."}
+			return nil
+		}
+		faults, err = (&Store{db: tx.DB()}).Check(ctx)
+		return err
+	})
+	return faults, err
+}
+
 // checker holds what Check has read.
 type checker struct {
 	tx      *bolt.Tx

@@ -12,7 +12,7 @@ import (
 // The buckets of the file. Identifiers are eight bytes, big-endian, so that keys sort as the numbers do; 0 is never
 // an entry.
 var (
-	bucketMeta      = []byte("meta")      // format and change stamp
+	bucketMeta      = []byte("meta")      // format, change stamp and what the indexes hold
 	bucketEntries   = []byte("entries")   // id → record; its sequence is the last id given
 	bucketNames     = []byte("dn")        // key of the DN → id
 	bucketChildren  = []byte("children")  // id of the parent, id of the child → nothing
@@ -21,7 +21,7 @@ var (
 )
 
 // indexBucket returns the name of the bucket with the equality index of an attribute: normalised value, id → nothing.
-func indexBucket(a *attribute) []byte { return []byte("eq/" + a.name) }
+func indexBucket(a *attribute) []byte { return []byte(indexBucketPrefix + a.name) }
 
 const idSize = 8
 

@@ -34,7 +34,7 @@ func findID(tx *bolt.Tx, key string) uint64 {
 func findEntry(tx *bolt.Tx, name *match.DN) (*record, error) {
 	id := findID(tx, name.Key())
 	if id == 0 {
-		return nil, noSuchObject(tx, name)
+		return nil, noSuchObject(tx, name.Key())
 	}
 	return load(tx, id)
 }
@@ -48,10 +48,11 @@ func load(tx *bolt.Tx, id uint64) (*record, error) {
 	return decodeRecord(id, blob)
 }
 
-func noSuchObject(tx *bolt.Tx, name *match.DN) error {
+// noSuchObject returns the result for a name that no entry has, with the nearest entry above it.
+func noSuchObject(tx *bolt.Tx, key string) error {
 	result := wire.Errorf(wire.ResultNoSuchObject, "no such entry")
-	for at := name.Parent(); at != nil && len(at.RDNs) > 0; at = at.Parent() {
-		if id := findID(tx, at.Key()); id != 0 {
+	for at := match.ParentKey(key); at != ""; at = match.ParentKey(at) {
+		if id := findID(tx, at); id != 0 {
 			result.MatchedDN, _ = nameOf(tx, id)
 			break
 		}

@@ -194,8 +194,10 @@ func (s *Store) hashed(ctx context.Context, value string) (string, error) {
 }
 
 // VerifyPassword says whether the clear text is a password of the entry. An entry that does not exist or has no
-// password takes as long as a wrong password, so that the time tells nobody who exists. An empty clear text is never a
-// password (RFC 4513, section 5.1.2).
+// password takes as long as one with an Argon2 hash, which is what HashPassword makes of every password, so that the time
+// tells nobody which users exist. Entries with another kind of hash answer sooner and can be told apart: those with a
+// HashSSHA512, whose names are no secret, and those whose hash came from another directory. An empty clear text is never
+// a password (RFC 4513, section 5.1.2).
 func (s *Store) VerifyPassword(ctx context.Context, dn, cleartext string) (bool, error) {
 	name, err := parseName(dn)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/opencloud-eu/education/pkg/identity/match"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
 
@@ -106,7 +105,6 @@ func yieldAll(ctx context.Context, entries []*wire.Entry, yield func(*wire.Entry
 // query is a search on its way through the file.
 type query struct {
 	request   *wire.SearchRequest
-	base      *match.DN
 	baseKey   string
 	condition *condition
 	selection *selection
@@ -135,7 +133,6 @@ func newQuery(request *wire.SearchRequest) (*query, error) {
 	}
 	q := &query{
 		request:   request,
-		base:      base,
 		baseKey:   base.Key(),
 		condition: condition,
 		selection: newSelection(request.Attributes, request.TypesOnly),
@@ -238,7 +235,7 @@ func (q *query) inScope(id, parent uint64, key string) bool {
 func (q *query) plan(tx *bolt.Tx) error {
 	q.baseID = findID(tx, q.baseKey)
 	if q.baseID == 0 && (q.baseKey != "" || q.request.Scope == wire.ScopeBase) {
-		return noSuchObject(tx, q.base)
+		return noSuchObject(tx, q.baseKey)
 	}
 	switch q.request.Scope {
 	case wire.ScopeBase:

@@ -25,11 +25,14 @@ type ServerConfig struct {
 	// and attribute values are never among it. Nil discards it.
 	Logger *slog.Logger
 
-	// MaxMessage is the largest request in octets from a session that is bound; default wire.MaxMessageSize.
+	// MaxMessage is the largest request of the administrator in octets; default wire.MaxMessageSize.
 	MaxMessage int
-	// MaxAnonymousMessage is the same before a bind; default 64 KiB.
-	MaxAnonymousMessage int
-	// MaxConnections is the number of clients at a time; default 1000. One more is disconnected at once.
+	// MaxReaderMessage is that of the reader; default 1 MiB.
+	MaxReaderMessage int
+	// MaxUserMessage is that of every other entry, and of clients that have not bound; default 64 KiB.
+	MaxUserMessage int
+	// MaxConnections is the number of clients at a time; default 1000. One more is disconnected at once. A single
+	// address may have half of them, so that one cannot keep out all others.
 	MaxConnections int
 	// BindTimeout is how long a session may stay anonymous; default 30 seconds.
 	BindTimeout time.Duration
@@ -52,7 +55,8 @@ func (c ServerConfig) withDefaults() ServerConfig {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	setDefault(&c.MaxMessage, wire.MaxMessageSize)
-	setDefault(&c.MaxAnonymousMessage, 64<<10)
+	setDefault(&c.MaxReaderMessage, 1<<20)
+	setDefault(&c.MaxUserMessage, 64<<10)
 	setDefault(&c.MaxConnections, 1000)
 	setDefault(&c.BindTimeout, 30*time.Second)
 	setDefault(&c.IdleTimeout, 15*time.Minute)
@@ -61,6 +65,9 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	setDefault(&c.TimeLimit, 2*time.Minute)
 	return c
 }
+
+// perAddress returns how many connections one address may have.
+func (c *ServerConfig) perAddress() int { return max(1, c.MaxConnections/2) }
 
 func setDefault[T int | time.Duration](setting *T, value T) {
 	if *setting == 0 {
@@ -77,11 +84,16 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
+	// hashing are the places of addresses among those who wait for a password to be checked.
+	hashing shares
+	// warnings are those that clients can cause, by kind.
+	warnings struct{ malformed, refusedBind, handshake, full throttle }
+
 	mu        sync.Mutex
 	closing   bool
-	full      bool // the last connection was refused
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
+	addresses map[string]int // number of sessions
 	running   sync.WaitGroup // one for each session
 }
 
@@ -96,6 +108,7 @@ func NewServer(store *Store, config ServerConfig) *Server {
 		cancel:    cancel,
 		listeners: map[net.Listener]struct{}{},
 		sessions:  map[*session]struct{}{},
+		addresses: map[string]int{},
 	}
 }
 
@@ -152,17 +165,23 @@ func (s *Server) isClosing() bool {
 func (s *Server) start(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if full := len(s.sessions) >= s.config.MaxConnections; full || s.closing {
+	if s.closing {
 		_ = conn.Close()
-		if full && !s.full {
-			s.config.Logger.Warn("LDAP clients are refused: too many connections", "limit", s.config.MaxConnections)
-		}
-		s.full = full
 		return
 	}
-	s.full = false
 	session := newSession(s, conn)
+	full, fullAddress := len(s.sessions) >= s.config.MaxConnections, s.addresses[session.address] >= s.config.perAddress()
+	if full || fullAddress {
+		session.cancel()
+		_ = conn.Close()
+		s.warnings.full.warn(time.Now(), func(suppressed int) {
+			s.config.Logger.Warn("LDAP clients are refused: too many connections",
+				"limit", s.config.MaxConnections, "one_address", !full, "suppressed", suppressed)
+		})
+		return
+	}
 	s.sessions[session] = struct{}{}
+	s.addresses[session.address]++
 	s.running.Go(func() {
 		defer s.forget(session)
 		session.serve()
@@ -173,6 +192,9 @@ func (s *Server) forget(session *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, session)
+	if s.addresses[session.address]--; s.addresses[session.address] == 0 {
+		delete(s.addresses, session.address)
+	}
 }
 
 // Shutdown stops accepting clients, lets the operations finish that have begun, and tells every client with a Notice of

@@ -25,8 +25,10 @@ const (
 // session is one client's connection. One goroutine reads its requests; operations run in it or beside it.
 type session struct {
 	server *Server
-	reader *bufio.Reader
-	out    output
+	// address is what stands for the client's address.
+	address string
+	reader  *bufio.Reader
+	out     output
 	// ctx ends with the session.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -48,6 +50,7 @@ func newSession(server *Server, conn net.Conn) *session {
 	ctx, cancel := context.WithCancel(server.ctx)
 	return &session{
 		server:         server,
+		address:        addressOf(conn.RemoteAddr()),
 		conn:           conn,
 		reader:         bufio.NewReaderSize(conn, readBuffer),
 		out:            output{conn: conn, timeout: server.config.WriteTimeout},
@@ -128,15 +131,24 @@ func (s *session) read() (wire.Message, error) {
 		return wire.Message{}, err
 	}
 	s.setReadDeadline(time.Now().Add(s.server.config.ReadTimeout))
-	limit := s.server.config.MaxMessage
-	if s.identity.role == anonymous {
-		limit = min(limit, s.server.config.MaxAnonymousMessage)
-	}
-	m, err := wire.ReadMessage(s.reader, limit)
+	m, err := wire.ReadMessage(s.reader, s.server.config.maxMessage(s.identity.role))
 	if s.isDraining() {
 		return wire.Message{}, errDraining
 	}
 	return m, err
+}
+
+// maxMessage returns the largest request of a role. A request is decoded before it is known whether it is permitted, so
+// those who may do little may not send much.
+func (c *ServerConfig) maxMessage(of role) int {
+	switch of {
+	case administrator:
+		return c.MaxMessage
+	case reader:
+		return c.MaxReaderMessage
+	default:
+		return c.MaxUserMessage
+	}
 }
 
 // await waits for the first octet of a request. A session with operations running is not idle.
@@ -183,7 +195,10 @@ func (s *session) end(err error) {
 			s.linger()
 		}
 	case errors.Is(err, wire.ErrMalformed):
-		s.server.config.Logger.Warn("an LDAP client sent a message that cannot be decoded", "error", err)
+		s.server.warnings.malformed.warn(time.Now(), func(suppressed int) {
+			s.server.config.Logger.Warn("an LDAP client sent a message that cannot be decoded",
+				"error", err, "address", s.address, "suppressed", suppressed)
+		})
 		s.out.notice(wire.ResultProtocolError, err.Error())
 		s.linger()
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -299,7 +314,10 @@ func (s *session) startTLS(op *exchange) error {
 	secure := tls.Server(s.conn, s.server.config.TLS)
 	s.setReadDeadline(time.Now().Add(s.server.config.ReadTimeout))
 	if err := secure.HandshakeContext(s.ctx); err != nil {
-		s.server.config.Logger.Warn("an LDAP client's TLS handshake failed", "error", err)
+		s.server.warnings.handshake.warn(time.Now(), func(suppressed int) {
+			s.server.config.Logger.Warn("an LDAP client's TLS handshake failed",
+				"error", err, "address", s.address, "suppressed", suppressed)
+		})
 		return errHandshake
 	}
 	s.mu.Lock()

@@ -74,6 +74,9 @@ func (e *exchange) attempt() (result answer, err error) {
 	if err := e.checkControls(); err != nil {
 		return answer{}, err
 	}
+	if e.identity, err = e.session.server.current(e.identity); err != nil {
+		return answer{}, err
+	}
 	return e.carryOut()
 }
 
@@ -159,15 +162,32 @@ func (e *exchange) bind(request *wire.BindRequest) error {
 		// RFC 4513, section 5.1.2: many clients take the success of such a bind for a proof of the password.
 		return wire.Errorf(wire.ResultUnwillingToPerform, "a bind with a name needs a password")
 	}
-	found, err := e.session.server.authenticate(e.ctx, request.Name, request.Password)
+	found, err := e.authenticate(request)
 	if err != nil {
 		if code, _ := wire.CodeOf(err); code == wire.ResultInvalidCredentials {
-			e.session.server.config.Logger.Warn("an LDAP bind was refused", "dn", request.Name)
+			e.session.server.warnings.refusedBind.warn(time.Now(), func(suppressed int) {
+				e.session.server.config.Logger.Warn("an LDAP bind was refused",
+					"dn", loggable(request.Name), "address", e.session.address, "suppressed", suppressed)
+			})
 		}
 		return err
 	}
 	e.session.become(found)
 	return nil
+}
+
+// authenticate waits for the client's turn, unless the name is one of the accounts: their passwords cost nothing to
+// check, and OpenCloud must not wait behind those who sign in to it.
+func (e *exchange) authenticate(request *wire.BindRequest) (identity, error) {
+	server := e.session.server
+	if !server.access.isAccount(request.Name) {
+		leave, err := server.hashing.enter(e.ctx, e.session.address)
+		if err != nil {
+			return identity{}, err
+		}
+		defer leave()
+	}
+	return server.authenticate(e.ctx, request.Name, request.Password)
 }
 
 // become makes the session act for an identity.

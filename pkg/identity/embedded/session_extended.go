@@ -48,6 +48,11 @@ func (e *exchange) passwordModify(request *wire.ExtendedRequest) (answer, error)
 	if err := e.identity.mayChangePassword(target, change); err != nil {
 		return answer{}, err
 	}
+	leave, err := e.session.server.hashing.enter(e.ctx, e.session.address)
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
 	if err := e.proveOldPassword(target, change); err != nil {
 		return answer{}, err
 	}

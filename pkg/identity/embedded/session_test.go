@@ -171,20 +171,35 @@ func TestClaimsOfManyClientsAllocateNothing(t *testing.T) {
 
 func TestMessageLimits(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, func(c *embedded.ServerConfig) { c.MaxAnonymousMessage, c.MaxMessage = 1000, 5000 })
-	large := &wire.CompareRequest{DN: contextDN, Attribute: "dc", Value: strings.Repeat("x", 2000)}
-	raw := f.dialRaw(t)
-	raw.send(t, 1, large)
-	raw.wantEnd(t, wire.ResultProtocolError)
-
-	raw = f.dialRawAdmin(t)
-	raw.send(t, 2, large)
-	if response := raw.response(t, 2); response.Code != wire.ResultCompareFalse {
-		t.Errorf("request below the limit: got %+v", response)
+	f := newFront(t, func(c *embedded.ServerConfig) {
+		c.MaxUserMessage, c.MaxReaderMessage, c.MaxMessage = 1000, 3000, 5000
+	})
+	f.addUsers(t, 1)
+	tests := []struct {
+		name         string
+		dn, password string
+		limit        int
+	}{
+		{"anonymous", "", "", 1000},
+		{"user", userDN(1), "secret1", 1000},
+		{"reader", f.accounts.ReaderDN, f.reader, 3000},
+		{"administrator", f.accounts.AdminDN, f.admin, 5000},
 	}
-	large.Value += large.Value + large.Value
-	raw.send(t, 3, large)
-	raw.wantEnd(t, wire.ResultProtocolError)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			raw := f.dialRaw(t)
+			if test.dn != "" {
+				raw.bind(t, test.dn, test.password)
+			}
+			request := &wire.CompareRequest{DN: contextDN, Attribute: "dc", Value: strings.Repeat("x", test.limit-100)}
+			raw.send(t, 2, request)
+			raw.response(t, 2)
+			request.Value += strings.Repeat("x", 100)
+			raw.send(t, 3, request)
+			raw.wantEnd(t, wire.ResultProtocolError)
+		})
+	}
 }
 
 func TestRefusedRequestsKeepTheSession(t *testing.T) {
@@ -428,7 +443,7 @@ func TestTimeouts(t *testing.T) {
 
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, func(c *embedded.ServerConfig) { c.MaxConnections = 2 })
+	f := newFront(t, func(c *embedded.ServerConfig) { c.MaxConnections = 4 })
 	first, second := f.asAdmin(t), f.asReader(t)
 	if _, err := f.dialRaw(t).reader.ReadByte(); err == nil {
 		t.Error("a third client is served")
@@ -631,4 +646,93 @@ func FuzzSession(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestOneAddressLeavesRoom connects from another address of the loopback network when the first has what it may have.
+func TestOneAddressLeavesRoom(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, func(c *embedded.ServerConfig) { c.MaxConnections = 4 })
+	f.asAdmin(t)
+	f.asAdmin(t)
+	if _, err := f.dialRaw(t).reader.ReadByte(); err == nil {
+		t.Error("a third connection of an address is served")
+	}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	conn, err := ldap.DialURL("ldap://"+f.address, ldap.DialWithDialer(&dialer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	wantCode(t, "another address", conn.Bind(f.accounts.AdminDN, f.admin), ldap.LDAPResultSuccess)
+}
+
+// TestFloodsAreLoggedBriefly refuses many binds with a long name and sends many packets that are none.
+func TestFloodsAreLoggedBriefly(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, nil)
+	conn := f.dial(t, "", "")
+	name := "cn=reader,cn=" + strings.Repeat("x", 20_000) + "," + contextDN
+	for range 20 {
+		wantCode(t, "bind", conn.Bind(name, "wrong"), ldap.LDAPResultInvalidCredentials)
+		raw := f.dialRaw(t)
+		raw.write(t, []byte("GET / HTTP/1.1\r\n\r\n"))
+		raw.wantEnd(t, wire.ResultProtocolError)
+	}
+	log := f.log.String()
+	if got := strings.Count(log, "cannot be decoded"); got < 1 || got > 15 {
+		t.Errorf("%d warnings of malformed packets", got)
+	}
+	if got := strings.Count(log, "bind was refused"); got < 1 || got > 15 {
+		t.Errorf("%d warnings of refused binds", got)
+	}
+	if !strings.Contains(log, "xxx…") || strings.Contains(log, strings.Repeat("x", 300)) {
+		t.Error("a long name is not cut in the log")
+	}
+}
+
+// TestSessionsOfUsersEnd changes a user behind the back of a session that is bound as that user.
+func TestSessionsOfUsersEnd(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, nil)
+	f.addUsers(t, 5)
+	admin := f.asAdmin(t)
+	modify := func(dn, attribute, value string) error {
+		request := ldap.NewModifyRequest(dn, nil)
+		request.Replace(attribute, []string{value})
+		return admin.Modify(request)
+	}
+	tests := []struct {
+		name   string
+		change func(dn string) error
+		want   uint16
+	}{
+		{"mail", func(dn string) error { return modify(dn, "mail", "new@example.org") }, ldap.LDAPResultSuccess},
+		{"disabled", func(dn string) error { return modify(dn, "openCloudUserEnabled", "FALSE") }, ldap.LDAPResultInsufficientAccessRights},
+		{"password", func(dn string) error { return modify(dn, "userPassword", "another") }, ldap.LDAPResultInsufficientAccessRights},
+		{"renamed", func(dn string) error {
+			return admin.ModifyDN(ldap.NewModifyDNRequest(dn, "uid=renamed", false, ""))
+		}, ldap.LDAPResultInsufficientAccessRights},
+		{"deleted", func(dn string) error { return admin.Del(ldap.NewDelRequest(dn, nil)) }, ldap.LDAPResultInsufficientAccessRights},
+	}
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			conn := f.asUser(t, i+1)
+			if _, err := read(t, conn, userDN(i+1)); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			if err := test.change(userDN(i + 1)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := read(t, conn, userDN(i+1))
+			wantCode(t, "search", err, test.want)
+			who, err := conn.WhoAmI(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := who.AuthzID != ""; got != (test.want == ldap.LDAPResultSuccess) {
+				t.Errorf("authorization identity: %q", who.AuthzID)
+			}
+		})
+	}
 }

@@ -19,10 +19,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -73,29 +70,12 @@ var (
 
 const fileFormat = "1"
 
-// lockWait is how long Open waits for another process to let go of the file.
-const lockWait = time.Second
-
-// Open opens the directory, and makes it if there is none. It fails if another process has it open.
+// Open opens the directory, and makes it if there is none. It fails if another process has it open, and if its file is
+// empty or damaged. Indexes that another version left are made anew, which takes some seconds for 100,000 entries.
 func Open(config Config) (*Store, error) {
-	if err := os.MkdirAll(filepath.Dir(config.Path), 0o700); err != nil {
+	db, err := openFile(config.Path)
+	if err != nil {
 		return nil, fmt.Errorf("embedded directory: %w", err)
-	}
-	options := *bolt.DefaultOptions
-	options.Timeout = lockWait
-	// The list of free pages is found again when the file is opened, instead of being written with every commit.
-	options.NoFreelistSync = true
-	options.FreelistType = bolt.FreelistMapType
-	// The file is mapped larger than it is, so that it seldom has to be mapped anew, which waits for all readers.
-	options.InitialMmapSize = 256 << 20
-	db, err := bolt.Open(config.Path, 0o600, &options)
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("embedded directory: %s is in use by another process", config.Path)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("embedded directory: %s must be readable and writable: %w", config.Path, err)
-	case err != nil:
-		return nil, fmt.Errorf("embedded directory: open %s: %w", config.Path, err)
 	}
 	logger := config.Logger
 	if logger == nil {
@@ -108,60 +88,112 @@ func Open(config Config) (*Store, error) {
 		finished: make(chan struct{}),
 		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
-	if err := s.prepareFile(); err != nil {
+	if err := guarded(config.Path, func() error { return s.prepare(config.Containers) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded directory: %w", err), db.Close())
 	}
 	go func() {
 		defer close(s.finished)
 		s.writer.run()
 	}()
-	if err := s.prepareTree(config.Containers); err != nil {
-		return nil, errors.Join(fmt.Errorf("embedded directory: %w", err), s.Close())
-	}
 	return s, nil
 }
 
-// prepareFile makes the buckets that are missing and refuses a file of a format that this version does not know.
-func (s *Store) prepareFile() error {
-	return s.db.Update(func(tx *bolt.Tx) error {
-		buckets := [][]byte{bucketMeta, bucketEntries, bucketNames, bucketChildren, bucketLinks, bucketBacklinks}
-		for _, a := range directory.all {
-			if a.indexed() {
-				buckets = append(buckets, indexBucket(a))
-			}
+// prepare brings the file to what this version reads and creates the containers that are missing. A new file is made
+// in one transaction.
+func (s *Store) prepare(containers []string) error {
+	names, err := containerNames(containers)
+	if err != nil {
+		return err
+	}
+	made, current := false, false
+	err = s.db.View(func(tx *bolt.Tx) error {
+		if made = tx.Bucket(bucketMeta) != nil; !made {
+			return nil
 		}
-		for _, name := range buckets {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+		if err := checkFormat(tx); err != nil {
+			return err
 		}
-		meta := tx.Bucket(bucketMeta)
-		if format := meta.Get(metaFormat); format != nil && string(format) != fileFormat {
-			return fmt.Errorf("%s has format %q, this version reads format %q", s.db.Path(), format, fileFormat)
-		}
-		if stamp := meta.Get(metaStamp); len(stamp) == 8 {
+		current = hasIndexes(tx)
+		if stamp := tx.Bucket(bucketMeta).Get(metaStamp); len(stamp) == 8 {
 			s.writer.last = int64(binary.BigEndian.Uint64(stamp))
 		}
-		return meta.Put(metaFormat, []byte(fileFormat))
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if made && !current {
+		if err := s.rebuildIndexes(); err != nil {
+			return err
+		}
+	}
+	err = s.db.Update(func(tx *bolt.Tx) error { return s.prepareTree(tx, made, names) })
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return err
+	}
+	return s.readContexts()
 }
 
-// prepareTree creates the containers that are missing and reads the naming contexts.
-func (s *Store) prepareTree(containers []string) error {
+// baseBuckets are the buckets that every file has. The others are made from them.
+var baseBuckets = [][]byte{bucketMeta, bucketEntries, bucketChildren, bucketLinks, bucketBacklinks}
+
+// checkFormat refuses a file of a format that this version does not know.
+func checkFormat(tx *bolt.Tx) error {
+	for _, name := range baseBuckets {
+		if tx.Bucket(name) == nil {
+			return fmt.Errorf("%s lacks a part of a directory: %s", tx.DB().Path(), name)
+		}
+	}
+	if format := tx.Bucket(bucketMeta).Get(metaFormat); string(format) != fileFormat {
+		return fmt.Errorf("%s has format %q, this version reads format %q", tx.DB().Path(), format, fileFormat)
+	}
+	return nil
+}
+
+// errUnchanged ends a transaction that has nothing to write.
+var errUnchanged = errors.New("nothing to write")
+
+// prepareTree makes the buckets of a new file, and the containers that are missing.
+func (s *Store) prepareTree(tx *bolt.Tx, made bool, containers []*match.DN) error {
+	if !made {
+		if err := createBuckets(tx, slices.Concat(baseBuckets, indexBuckets())); err != nil {
+			return err
+		}
+		meta := tx.Bucket(bucketMeta)
+		if err := errors.Join(meta.Put(metaFormat, []byte(fileFormat)), meta.Put(metaIndexes, indexContents())); err != nil {
+			return err
+		}
+	}
+	created := 0
+	for _, name := range containers {
+		n, err := s.createContainer(tx, name)
+		if err != nil {
+			return fmt.Errorf("container %s: %w", name, err)
+		}
+		created += n
+	}
+	if made && created == 0 {
+		return errUnchanged
+	}
+	return s.writer.keepTime(tx)
+}
+
+// containerNames reads the DNs of containers and sorts those above before those below.
+func containerNames(containers []string) ([]*match.DN, error) {
 	names := make([]*match.DN, len(containers))
 	for i, container := range containers {
 		name, ok := directory.parseDN(container)
 		if !ok || len(name.RDNs) == 0 {
-			return fmt.Errorf("%q is not the DN of a container", container)
+			return nil, fmt.Errorf("%q is not the DN of a container", container)
 		}
 		names[i] = name
 	}
 	slices.SortStableFunc(names, func(a, b *match.DN) int { return len(a.RDNs) - len(b.RDNs) })
-	for _, name := range names {
-		if err := s.createContainer(name); err != nil {
-			return fmt.Errorf("container %s: %w", name, err)
-		}
-	}
+	return names, nil
+}
+
+// readContexts reads the naming contexts.
+func (s *Store) readContexts() error {
 	return s.view(func(tx *bolt.Tx) error {
 		for _, id := range (postings{bucketChildren, idKey(0)}).next(tx, 0, 1<<10, nil) {
 			_, _, dn, err := decodeHead(tx.Bucket(bucketEntries).Get(idKey(id)))
@@ -174,33 +206,30 @@ func (s *Store) prepareTree(containers []string) error {
 	})
 }
 
-// createContainer creates an entry and its missing ancestors.
-func (s *Store) createContainer(name *match.DN) error {
+// createContainer creates an entry and its missing ancestors, and returns how many it created.
+func (s *Store) createContainer(tx *bolt.Tx, name *match.DN) (int, error) {
 	var missing []*match.DN
-	err := s.view(func(tx *bolt.Tx) error {
-		for at := name; len(at.RDNs) > 0 && tx.Bucket(bucketNames).Get([]byte(at.Key())) == nil; at = at.Parent() {
-			missing = append(missing, at)
-			if isContext(at) && !hasAncestor(tx, at) {
-				break
-			}
+	for at := name; len(at.RDNs) > 0 && findID(tx, at.Key()) == 0; at = at.Parent() {
+		missing = append(missing, at)
+		if isContext(at) && !hasAncestor(tx, at) {
+			break
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	for _, at := range slices.Backward(missing) {
 		attributes, err := containerAttributes(at)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		request := &wire.AddRequest{DN: at.String(), Attributes: attributes}
-		add := addition{request: request, context: isContext(at)}
-		if _, err := s.write(context.Background(), &operation{prepare: add.prepare}); err != nil {
-			return err
+		add := addition{name: at, attributes: attributes, context: isContext(at)}
+		c, err := add.prepare(tx, s.writer.now())
+		if err != nil {
+			return 0, err
+		}
+		if err := c.apply(tx); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return len(missing), nil
 }
 
 // isContext says whether a DN may be a naming context: one RDN, or dc attributes only.
@@ -214,8 +243,8 @@ func isContext(name *match.DN) bool {
 }
 
 func hasAncestor(tx *bolt.Tx, name *match.DN) bool {
-	for at := name.Parent(); len(at.RDNs) > 0; at = at.Parent() {
-		if tx.Bucket(bucketNames).Get([]byte(at.Key())) != nil {
+	for key := match.ParentKey(name.Key()); key != ""; key = match.ParentKey(key) {
+		if findID(tx, key) != 0 {
 			return true
 		}
 	}

@@ -22,30 +22,36 @@ import (
 // has, a member or school that does not exist, a second value of an attribute that has one, and an attribute that the
 // directory keeps itself.
 func (s *Store) Add(ctx context.Context, request *wire.AddRequest) (*wire.Entry, error) {
+	name, err := parseName(request.DN)
+	if err != nil {
+		return nil, err
+	}
 	attributes, err := s.hashPasswords(ctx, request.Attributes)
 	if err != nil {
 		return nil, err
 	}
-	add := addition{request: &wire.AddRequest{DN: request.DN, Attributes: attributes}}
-	return s.write(ctx, &operation{prepare: add.prepare, finish: s.postRead(request.DN, request.PostRead)})
+	add := addition{name: name, attributes: attributes}
+	return s.write(ctx, &operation{prepare: add.prepare, finish: postRead(name, request.PostRead)})
 }
 
-// addition is an Add on its way through the writer.
+// addition is an Add on its way through the writer. Its name has been read before, as that of every write, because what
+// a client sends should cost the client's time and not that of the one writer.
 type addition struct {
-	request *wire.AddRequest
+	name       *match.DN
+	attributes []wire.Attribute
 	// context allows the entry to be a naming context.
 	context bool
 }
 
 func (a *addition) prepare(tx *bolt.Tx, at moment) (*changes, error) {
-	name, parent, err := a.place(tx)
+	parent, err := a.place(tx)
 	if err != nil {
 		return nil, err
 	}
 	d := &draft{tx: tx}
 	d.id = tx.Bucket(bucketEntries).Sequence() + 1
-	d.parent, d.key, d.dn = parent, name.Key(), name.String()
-	if err := d.fill(a.request.Attributes, name.RDNs[0]); err != nil {
+	d.parent, d.key, d.dn = parent, a.name.Key(), a.name.String()
+	if err := d.fill(a.attributes, a.name.RDNs[0]); err != nil {
 		return nil, err
 	}
 	d.setText(attributeEntryUUID, newUUID())
@@ -65,27 +71,23 @@ func (a *addition) prepare(tx *bolt.Tx, at moment) (*changes, error) {
 	return c, nil
 }
 
-// place returns the name of the new entry and the id of the one above it.
-func (a *addition) place(tx *bolt.Tx) (*match.DN, uint64, error) {
-	name, err := parseName(a.request.DN)
-	if err != nil {
-		return nil, 0, err
+// place returns the id of the entry that the new one is to be below.
+func (a *addition) place(tx *bolt.Tx) (uint64, error) {
+	if len(a.name.RDNs) == 0 {
+		return 0, wire.Errorf(wire.ResultNamingViolation, "the root of the tree is no entry")
 	}
-	if len(name.RDNs) == 0 {
-		return nil, 0, wire.Errorf(wire.ResultNamingViolation, "the root of the tree is no entry")
-	}
-	key := name.Key()
+	key := a.name.Key()
 	if len(key) > maxNameKey {
-		return nil, 0, wire.Errorf(wire.ResultConstraintViolation, "a DN has at most %d bytes here", maxNameKey)
+		return 0, wire.Errorf(wire.ResultConstraintViolation, "a DN has at most %d bytes here", maxNameKey)
 	}
 	if findID(tx, key) != 0 {
-		return nil, 0, wire.Errorf(wire.ResultEntryAlreadyExists, "the entry exists")
+		return 0, wire.Errorf(wire.ResultEntryAlreadyExists, "the entry exists")
 	}
-	parent := findID(tx, name.Parent().Key())
+	parent := findID(tx, match.ParentKey(key))
 	if parent == 0 && !a.context {
-		return nil, 0, noSuchObject(tx, name)
+		return 0, noSuchObject(tx, key)
 	}
-	return name, parent, nil
+	return parent, nil
 }
 
 // fill gives a new entry the attributes of the request and those of its RDN.
@@ -130,6 +132,10 @@ func newUUID() string {
 // ResultObjectClassModsProhibited if the structural class would change; ResultUnwillingToPerform if the id of a school
 // would change while entries refer to it; and those of Add.
 func (s *Store) Modify(ctx context.Context, request *wire.ModifyRequest) (*wire.Entry, error) {
+	name, err := parseName(request.DN)
+	if err != nil {
+		return nil, err
+	}
 	steps := make([]wire.Change, len(request.Changes))
 	for i, change := range request.Changes {
 		steps[i] = change
@@ -143,16 +149,12 @@ func (s *Store) Modify(ctx context.Context, request *wire.ModifyRequest) (*wire.
 		steps[i].Attribute = hashed[0]
 	}
 	prepare := func(tx *bolt.Tx, at moment) (*changes, error) {
-		return prepareModify(tx, at, request.DN, steps)
+		return prepareModify(tx, at, name, steps)
 	}
-	return s.write(ctx, &operation{prepare: prepare, finish: s.postRead(request.DN, request.PostRead)})
+	return s.write(ctx, &operation{prepare: prepare, finish: postRead(name, request.PostRead)})
 }
 
-func prepareModify(tx *bolt.Tx, at moment, dn string, steps []wire.Change) (*changes, error) {
-	name, err := parseName(dn)
-	if err != nil {
-		return nil, err
-	}
+func prepareModify(tx *bolt.Tx, at moment, name *match.DN, steps []wire.Change) (*changes, error) {
 	before, err := findEntry(tx, name)
 	if err != nil {
 		return nil, err
@@ -229,17 +231,17 @@ func (d *draft) finish(before *record, at moment) (*changes, error) {
 // Refusals: ResultNoSuchObject; ResultNotAllowedOnNonLeaf if there are entries below it; ResultUnwillingToPerform if it
 // is a naming context, or a school that entries refer to.
 func (s *Store) Delete(ctx context.Context, request *wire.DeleteRequest) error {
-	_, err := s.write(ctx, &operation{prepare: func(tx *bolt.Tx, at moment) (*changes, error) {
-		return prepareDelete(tx, at, request.DN)
+	name, err := parseName(request.DN)
+	if err != nil {
+		return err
+	}
+	_, err = s.write(ctx, &operation{prepare: func(tx *bolt.Tx, at moment) (*changes, error) {
+		return prepareDelete(tx, at, name)
 	}})
 	return err
 }
 
-func prepareDelete(tx *bolt.Tx, at moment, dn string) (*changes, error) {
-	name, err := parseName(dn)
-	if err != nil {
-		return nil, err
-	}
+func prepareDelete(tx *bolt.Tx, at moment, name *match.DN) (*changes, error) {
 	entry, err := findEntry(tx, name)
 	switch {
 	case err != nil:
@@ -298,26 +300,41 @@ func leaveHolders(tx *bolt.Tx, target uint64, at moment, c *changes) error {
 // Refusals: ResultNoSuchObject for the entry or the new superior; ResultEntryAlreadyExists; ResultUnwillingToPerform for
 // a naming context and for a move below the entry itself; and those of Add for the new RDN.
 func (s *Store) ModifyDN(ctx context.Context, request *wire.ModifyDNRequest) error {
-	rename := renaming{request: request}
-	_, err := s.write(ctx, &operation{prepare: rename.prepare})
+	rename, err := newRenaming(request)
+	if err != nil {
+		return err
+	}
+	_, err = s.write(ctx, &operation{prepare: rename.prepare})
 	return err
 }
 
 // renaming is a ModifyDN on its way through the writer.
 type renaming struct {
-	request *wire.ModifyDNRequest
+	name *match.DN
+	rdn  match.RDN
+	// newSuperior is nil for an entry that stays where it is.
+	newSuperior  *match.DN
+	deleteOldRDN bool
 }
 
-func (r *renaming) prepare(tx *bolt.Tx, at moment) (*changes, error) {
-	name, err := parseName(r.request.DN)
+func newRenaming(request *wire.ModifyDNRequest) (*renaming, error) {
+	name, err := parseName(request.DN)
 	if err != nil {
 		return nil, err
 	}
-	rdn, ok := match.ParseRDN(r.request.NewRDN, directory.lookup)
+	rdn, ok := match.ParseRDN(request.NewRDN, directory.lookup)
 	if !ok {
 		return nil, wire.Errorf(wire.ResultInvalidDNSyntax, "the new RDN is none")
 	}
-	before, err := findEntry(tx, name)
+	r := &renaming{name: name, rdn: rdn, deleteOldRDN: request.DeleteOldRDN}
+	if request.NewSuperior != nil {
+		r.newSuperior, err = parseName(*request.NewSuperior)
+	}
+	return r, err
+}
+
+func (r *renaming) prepare(tx *bolt.Tx, at moment) (*changes, error) {
+	before, err := findEntry(tx, r.name)
 	if err != nil {
 		return nil, err
 	}
@@ -326,14 +343,14 @@ func (r *renaming) prepare(tx *bolt.Tx, at moment) (*changes, error) {
 		return nil, err
 	}
 	d := newDraft(tx, before)
-	d.parent, d.dn, d.key = superior.id, rdn.String()+","+superior.dn, superior.key+rdn.Key()+"\x00"
+	d.parent, d.dn, d.key = superior.id, r.rdn.String()+","+superior.dn, superior.key+r.rdn.Key()+"\x00"
 	if len(d.key) > maxNameKey {
 		return nil, wire.Errorf(wire.ResultConstraintViolation, "a DN has at most %d bytes here", maxNameKey)
 	}
 	if other := findID(tx, d.key); other != 0 && other != d.id {
 		return nil, wire.Errorf(wire.ResultEntryAlreadyExists, "an entry with the new name exists")
 	}
-	if err := r.exchangeName(d, rdn); err != nil {
+	if err := r.exchangeName(d); err != nil {
 		return nil, err
 	}
 	c, err := d.finish(before, at)
@@ -348,14 +365,10 @@ func (r *renaming) superior(tx *bolt.Tx, entry *record) (*record, error) {
 	if entry.parent == 0 {
 		return nil, wire.Errorf(wire.ResultUnwillingToPerform, "a naming context cannot be renamed")
 	}
-	if r.request.NewSuperior == nil {
+	if r.newSuperior == nil {
 		return load(tx, entry.parent)
 	}
-	name, err := parseName(*r.request.NewSuperior)
-	if err != nil {
-		return nil, err
-	}
-	superior, err := findEntry(tx, name)
+	superior, err := findEntry(tx, r.newSuperior)
 	if err != nil {
 		return nil, err
 	}
@@ -366,19 +379,15 @@ func (r *renaming) superior(tx *bolt.Tx, entry *record) (*record, error) {
 }
 
 // exchangeName takes the values of the old RDN away, if the request asks for that, and adds those of the new one.
-func (r *renaming) exchangeName(d *draft, rdn match.RDN) error {
-	if r.request.DeleteOldRDN {
-		old, err := parseName(r.request.DN)
-		if err != nil {
-			return err
-		}
-		for _, value := range old.RDNs[0].Values {
+func (r *renaming) exchangeName(d *draft) error {
+	if r.deleteOldRDN {
+		for _, value := range r.name.RDNs[0].Values {
 			if err := d.deleteValues(directory.attribute(value.Attribute), []string{value.Value}); err != nil {
 				return err
 			}
 		}
 	}
-	return d.addName(rdn)
+	return d.addName(r.rdn)
 }
 
 // move adds the changes of names and places: those of the entry, and the names of all entries below it.
@@ -422,15 +431,11 @@ func below(tx *bolt.Tx, key string) []uint64 {
 }
 
 // postRead returns the step of a write that reads the entry afterwards (RFC 4527), or nil if nothing is asked for.
-func (s *Store) postRead(dn string, attributes []string) func(tx *bolt.Tx) (*wire.Entry, error) {
+func postRead(name *match.DN, attributes []string) func(tx *bolt.Tx) (*wire.Entry, error) {
 	if len(attributes) == 0 {
 		return nil
 	}
 	return func(tx *bolt.Tx) (*wire.Entry, error) {
-		name, err := parseName(dn)
-		if err != nil {
-			return nil, err
-		}
 		entry, err := findEntry(tx, name)
 		if err != nil {
 			return nil, err

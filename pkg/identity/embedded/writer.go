@@ -185,7 +185,7 @@ func (w *writer) attempt(batch []*operation) (failed *operation, err error) {
 	if !changed {
 		return nil, nil
 	}
-	if err := tx.Bucket(bucketMeta).Put(metaStamp, binary.BigEndian.AppendUint64(nil, uint64(w.last))); err != nil {
+	if err := w.keepTime(tx); err != nil {
 		return nil, w.broken(err)
 	}
 	if err := tx.Commit(); err != nil {
@@ -240,6 +240,11 @@ func (w *writer) now() moment {
 		timestamp: at.Format("20060102150405Z"),
 		stamp:     at.Format("20060102150405.000000Z") + "#000000#000#000000",
 	}
+}
+
+// keepTime notes the time of the last write in the file.
+func (w *writer) keepTime(tx *bolt.Tx) error {
+	return tx.Bucket(bucketMeta).Put(metaStamp, binary.BigEndian.AppendUint64(nil, uint64(w.last)))
 }
 
 // broken logs a fault of the file and returns the result for a client: it says nothing about the data.

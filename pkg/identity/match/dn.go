@@ -31,24 +31,34 @@ type RDNValue struct {
 	Value     string
 }
 
+// Bounds of a name. What a stranger sends must cost little to refuse, and no directory has names like that.
+const (
+	// MaxDNLength is the length in bytes of the longest text that is read as a name.
+	MaxDNLength = 128 << 10
+	// MaxDNValues is the largest number of attribute values in a name, over all of its RDNs.
+	MaxDNValues = 256
+)
+
 // ParseDN reads a distinguished name in the text form of RFC 4514, and semicolons between RDNs, which RFC 2253,
-// section 4 had readers accept. The second result is false if the text is none, or if a value does not fit its
-// attribute's syntax. The empty text is the empty name, the root of all trees.
+// section 4 had readers accept. The second result is false if the text is none, if a value does not fit its
+// attribute's syntax, or if the name is beyond MaxDNLength or MaxDNValues. The empty text is the empty name, the root of
+// all trees.
 func ParseDN(text string, lookup Lookup) (*DN, bool) {
 	dn := &DN{}
-	if !utf8.ValidString(text) {
+	if len(text) > MaxDNLength || !utf8.ValidString(text) {
 		return nil, false
 	}
 	rest := strings.TrimLeft(text, " ")
 	if rest == "" {
 		return dn, true
 	}
-	dn.RDNs = make([]RDN, 0, 1+strings.Count(rest, ","))
-	for {
-		rdn, after, ok := parseRDN(rest, lookup)
+	dn.RDNs = make([]RDN, 0, min(1+strings.Count(rest, ","), MaxDNValues))
+	for left := MaxDNValues; ; {
+		rdn, after, ok := parseRDN(rest, left, lookup)
 		if !ok {
 			return nil, false
 		}
+		left -= len(rdn.Values)
 		dn.RDNs = append(dn.RDNs, rdn)
 		if after == "" {
 			return dn, true
@@ -57,15 +67,21 @@ func ParseDN(text string, lookup Lookup) (*DN, bool) {
 	}
 }
 
-// ParseRDN reads a relative distinguished name in the text form of RFC 4514.
+// ParseRDN reads a relative distinguished name in the text form of RFC 4514, within the bounds of ParseDN.
 func ParseRDN(text string, lookup Lookup) (RDN, bool) {
-	rdn, rest, ok := parseRDN(text, lookup)
-	return rdn, ok && rest == "" && utf8.ValidString(text)
+	if len(text) > MaxDNLength || !utf8.ValidString(text) {
+		return RDN{}, false
+	}
+	rdn, rest, ok := parseRDN(text, MaxDNValues, lookup)
+	return rdn, ok && rest == ""
 }
 
-// parseRDN reads an RDN up to the comma or semicolon that ends it, with which the rest begins.
-func parseRDN(text string, lookup Lookup) (rdn RDN, rest string, ok bool) {
+// parseRDN reads an RDN of at most limit values up to the comma or semicolon that ends it, with which the rest begins.
+func parseRDN(text string, limit int, lookup Lookup) (rdn RDN, rest string, ok bool) {
 	for {
+		if len(rdn.Values) == limit {
+			return RDN{}, "", false
+		}
 		attribute, after, found := strings.Cut(text, "=")
 		attribute = strings.Trim(attribute, " ")
 		if _, isName := ObjectIdentifier(attribute); !found || !isName {
@@ -213,6 +229,12 @@ func (d *DN) Key() string {
 		b.WriteString(keyEnd)
 	}
 	return b.String()
+}
+
+// ParentKey returns the key of the name above the one with a key. That of a name of one RDN, and of the empty name, is
+// empty.
+func ParentKey(key string) string {
+	return key[:strings.LastIndex(strings.TrimSuffix(key, keyEnd), keyEnd)+len(keyEnd)]
 }
 
 // Key returns the normalised form of the RDN, without regard to what it is relative to.

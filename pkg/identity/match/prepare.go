@@ -8,6 +8,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// Version names the tables and the rules that normalised forms come from. Whoever keeps such forms keeps the version
+// with them, and makes them anew when it is another: a later Unicode folds and composes more characters. The number in
+// front rises with every change of this package that gives a value another form.
+const Version = "1 " + unicode.Version + " " + norm.Version + " " + cases.UnicodeVersion
+
 // normalizeText prepares a value for equality and ordering (RFC 4518, sections 2.2, 2.3 and 2.6.1).
 //
 // RFC 4518 puts a blank before and after each value and doubles the blanks inside; that serves substrings alone, so

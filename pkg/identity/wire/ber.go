@@ -203,12 +203,18 @@ func (r reader) count() (int, error) {
 	return n, nil
 }
 
-// octetStrings reads a sequence of nothing but OCTET STRINGs. It returns nil for an empty one.
-func octetStrings(content, what string) ([]string, error) {
+// octetStrings reads a sequence of nothing but OCTET STRINGs. It returns nil for an empty one. permit is asked, before
+// memory is taken, whether there may be so many; nil permits every number.
+func octetStrings(content, what string, permit func(n int) error) ([]string, error) {
 	r := reader{content}
 	n, err := r.count()
 	if err != nil || n == 0 {
 		return nil, err
+	}
+	if permit != nil {
+		if err := permit(n); err != nil {
+			return nil, err
+		}
 	}
 	values := make([]string, 0, n)
 	for !r.empty() {

@@ -1,5 +1,7 @@
 package wire
 
+import "errors"
+
 // Object identifiers of the controls that this package can encode and decode.
 const (
 	// ControlPagedResults is the simple paged results control (RFC 2696).
@@ -131,11 +133,11 @@ func ParsePostReadRequest(control *Control) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	attributes, err := octetStrings(content, "an attribute")
-	if err != nil {
+	attributes, err := octetStrings(content, "an attribute", permitSelection)
+	if errors.Is(err, ErrMalformed) {
 		return nil, badControl(control)
 	}
-	return attributes, nil
+	return attributes, err
 }
 
 // PostReadResponse returns the control that carries the entry as a change left it.

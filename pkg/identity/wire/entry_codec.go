@@ -11,7 +11,7 @@ func parseEntry(content string) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	attributes, err := parseAttributes(list)
+	attributes, err := parseAttributes(list, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -20,11 +20,17 @@ func parseEntry(content string) (*Entry, error) {
 
 // parseAttributes decodes the attributes of an entry. It goes over them twice: once to count and check, once to fill
 // two slices of the right size, one of attributes and one that all of their values share. Lists of a hundred
-// thousand entries spend their time here.
-func parseAttributes(content string) ([]Attribute, error) {
+// thousand entries spend their time here. permit is asked in between whether there may be so many; nil permits every
+// number.
+func parseAttributes(content string, permit func(attributes, values int) error) ([]Attribute, error) {
 	attributeCount, valueCount, err := countAttributes(content)
 	if err != nil || attributeCount == 0 {
 		return nil, err
+	}
+	if permit != nil {
+		if err := permit(attributeCount, valueCount); err != nil {
+			return nil, err
+		}
 	}
 	attributes := make([]Attribute, attributeCount)
 	values := make([]string, 0, valueCount)
@@ -71,8 +77,8 @@ func countAttributes(content string) (attributes, values int, err error) {
 	return attributes, values, nil
 }
 
-// parseAttribute decodes the content of one attribute.
-func parseAttribute(content string) (attribute Attribute, err error) {
+// parseAttribute decodes the content of one attribute of a request.
+func parseAttribute(content string, left *budget) (attribute Attribute, err error) {
 	r := reader{content}
 	if attribute.Type, err = r.octets("an attribute description"); err != nil {
 		return Attribute{}, err
@@ -81,7 +87,7 @@ func parseAttribute(content string) (attribute Attribute, err error) {
 	if err != nil {
 		return Attribute{}, err
 	}
-	attribute.Values, err = octetStrings(set, "a value")
+	attribute.Values, err = octetStrings(set, "a value", left.spend)
 	return attribute, err
 }
 

@@ -119,6 +119,9 @@ func (f *Filter) readSubstrings(r *reader) (err error) {
 	if n == 0 {
 		return malformed("at least one substring")
 	}
+	if err := atMost(MaxSubstrings, n, "substrings in a filter"); err != nil {
+		return err
+	}
 	for i := range n {
 		tag, part, err := parts.next()
 		if err != nil {

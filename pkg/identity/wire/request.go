@@ -204,7 +204,7 @@ func parseSearch(r *reader) (request *SearchRequest, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if request.Attributes, err = octetStrings(content, "an attribute"); err != nil {
+	if request.Attributes, err = octetStrings(content, "an attribute", permitSelection); err != nil {
 		return nil, err
 	}
 	if request.Scope = Scope(scope); request.Scope > ScopeSubtree {
@@ -212,6 +212,9 @@ func parseSearch(r *reader) (request *SearchRequest, err error) {
 	}
 	return request, nil
 }
+
+// permitSelection bounds a selection of attributes.
+func permitSelection(n int) error { return atMost(MaxAttributes, n, "selected attributes") }
 
 func (s *SearchRequest) appendRequest(dst []byte) []byte {
 	dst, start := open(dst, byte(TagSearchRequest))
@@ -240,13 +243,17 @@ func (m *Message) parseModify(r *reader) (request *ModifyRequest, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := atMost(MaxChanges, n, "changes"); err != nil {
+		return nil, err
+	}
+	left := budgetFor(content)
 	request.Changes = make([]Change, 0, n)
 	for !changes.empty() {
 		content, err := changes.take(tagSequence, "a change")
 		if err != nil {
 			return nil, err
 		}
-		change, err := parseChange(content)
+		change, err := parseChange(content, &left)
 		if err != nil {
 			return nil, err
 		}
@@ -256,7 +263,7 @@ func (m *Message) parseModify(r *reader) (request *ModifyRequest, err error) {
 	return request, err
 }
 
-func parseChange(content string) (change Change, err error) {
+func parseChange(content string, left *budget) (change Change, err error) {
 	r := reader{content}
 	operation, err := r.integer(tagEnumerated, "a kind of change")
 	if err != nil {
@@ -265,7 +272,7 @@ func parseChange(content string) (change Change, err error) {
 	if content, err = r.take(tagSequence, "an attribute"); err != nil {
 		return Change{}, err
 	}
-	if change.Attribute, err = parseAttribute(content); err != nil {
+	if change.Attribute, err = parseAttribute(content, left); err != nil {
 		return Change{}, err
 	}
 	change.Operation = ChangeOperation(operation)
@@ -313,7 +320,14 @@ func (m *Message) parseAdd(r *reader) (request *AddRequest, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if request.Attributes, err = parseAttributes(content); err != nil {
+	left := budgetFor(content)
+	permit := func(attributes, values int) error {
+		if err := atMost(MaxAttributes, attributes, "attributes"); err != nil {
+			return err
+		}
+		return left.spend(values)
+	}
+	if request.Attributes, err = parseAttributes(content, permit); err != nil {
 		return nil, err
 	}
 	request.PostRead, err = m.postRead()

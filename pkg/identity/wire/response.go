@@ -104,7 +104,7 @@ func (m *Message) Reference() (*Reference, error) {
 	if m.Tag != TagSearchReference {
 		return nil, malformed("a search reference")
 	}
-	uris, err := octetStrings(m.content, "a URI")
+	uris, err := octetStrings(m.content, "a URI", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (r *Response) readRest(rest *reader) error {
 		return err
 	}
 	if referrals != nil {
-		if r.Referrals, err = octetStrings(*referrals, "a URI"); err != nil {
+		if r.Referrals, err = octetStrings(*referrals, "a URI", nil); err != nil {
 			return err
 		}
 	}
