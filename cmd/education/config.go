@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -34,6 +36,10 @@ type settings struct {
 	Token     string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
 	TokenFile string `env:"EDUCATION_TOKEN_FILE"`
 	DataDir   string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
+
+	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
+	TrustedProxies string `env:"EDUCATION_TRUSTED_PROXIES" check:"networks"`
+	MaxPageSize    uint16 `env:"EDUCATION_MAX_PAGE_SIZE" envDefault:"0"`
 
 	LDAPListen  string `env:"EDUCATION_LDAP_LISTEN" envDefault:"127.0.0.1:10389" check:"address"`
 	LDAPSListen string `env:"EDUCATION_LDAPS_LISTEN" check:"address"`
@@ -64,6 +70,8 @@ type settings struct {
 	certificate *tls.Certificate
 	// fileToken is the token that TokenFile holds.
 	fileToken string
+	// proxies are the networks that TrustedProxies lists.
+	proxies []netip.Prefix
 }
 
 // checks are the rules for single values. Each returns what is permitted, to follow "must be", or "" if the value is.
@@ -75,6 +83,8 @@ var checks = map[string]func(value string) string{
 	"dn":       checkDN,
 	"level":    checkLevel,
 	"embedded": checkEmbedded,
+	"url":      checkURL,
+	"networks": checkNetworks,
 }
 
 // pathText is a path whose segments need no escaping and mean nothing to the router.
@@ -106,6 +116,8 @@ func load(environment map[string]string) (*settings, error) {
 		}
 	}
 	faults = append(faults, s.valueFaults()...)
+	// A list that cannot be parsed is among the faults already.
+	s.proxies, _ = parseNetworks(s.TrustedProxies)
 	faults = append(faults, s.tokenFaults()...)
 	faults = append(faults, s.certificateFaults()...)
 	return s, errors.Join(faults...)
@@ -146,8 +158,7 @@ func fields() func(yield func(reflect.StructField) bool) {
 	}
 }
 
-// parseFaults turns what env says about values of the wrong type into faults. The only type besides text is a number
-// of days.
+// parseFaults turns what env says about values of the wrong type into faults. The only type besides text is a number.
 func parseFaults(err error) []error {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
@@ -246,6 +257,47 @@ func checkLevel(value string) string {
 	return ""
 }
 
+// checkURL permits a URL to which paths can be appended.
+func checkURL(value string) string {
+	const wanted = "a URL without a query, such as https://school.example or https://school.example/provisioning"
+	parsed, err := url.Parse(value)
+	switch {
+	case err != nil, parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Hostname() == "", parsed.User != nil:
+		return wanted
+	case !pathText.MatchString(parsed.Path), parsed.RawPath != "", strings.ContainsAny(value, "?#"):
+		return wanted
+	}
+	return ""
+}
+
+func checkNetworks(value string) string {
+	if _, err := parseNetworks(value); err != nil {
+		return "a list of IP addresses and networks separated by commas, such as 127.0.0.1,10.0.0.0/8"
+	}
+	return ""
+}
+
+// parseNetworks parses a list of addresses and networks in CIDR notation (RFC 4632, section 3.1).
+func parseNetworks(list string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	if list == "" {
+		return nil, nil
+	}
+	for text := range strings.SplitSeq(list, ",") {
+		text = strings.TrimSpace(text)
+		if address, err := netip.ParseAddr(text); err == nil {
+			networks = append(networks, netip.PrefixFrom(address, address.BitLen()))
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}
+
 // checkEmbedded refuses every value: a service that was told to use a server and quietly did not would take writes
 // that nobody ever sees.
 func checkEmbedded(string) string {
@@ -308,16 +360,19 @@ func (s *settings) rules() education.Rules {
 	}
 }
 
-// apiPaths returns the paths at which the API is served, the one to tell people first. The other is for clients that
-// drop the prefix of a base URL, as PowerShell's Graph module does.
-func (s *settings) apiPaths() []string {
-	const education = "/v1.0/education"
+// versionPaths returns the paths at which the service is served, the one to tell people first. The other is for clients
+// that drop the prefix of a base URL, as PowerShell's Graph module does.
+func (s *settings) versionPaths() []string {
+	const version = "/v1.0"
 	root := strings.TrimSuffix(s.HTTPRoot, "/")
 	if root == "" {
-		return []string{education}
+		return []string{version}
 	}
-	return []string{root + education, education}
+	return []string{root + version, version}
 }
+
+// apiPath is where the API lies below each of versionPaths.
+const apiPath = "/education"
 
 // directoryPath returns the path of the file that holds the directory.
 func (s *settings) directoryPath() string { return filepath.Join(s.DataDir, "directory.db") }

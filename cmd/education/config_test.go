@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,9 @@ EDUCATION_HTTP_ROOT=/graph
 EDUCATION_TOKEN=
 EDUCATION_TOKEN_FILE=
 EDUCATION_DATA_DIR=./data
+EDUCATION_PUBLIC_URL=
+EDUCATION_TRUSTED_PROXIES=
+EDUCATION_MAX_PAGE_SIZE=0
 EDUCATION_LDAP_LISTEN=127.0.0.1:10389
 EDUCATION_LDAPS_LISTEN=
 EDUCATION_LDAP_TLS_CERT_FILE=
@@ -116,6 +120,9 @@ func TestConfigReportsAllFaults(t *testing.T) {
 		"EDUCATION_HTTP_ROOT=graph/{x}",
 		"EDUCATION_TOKEN=not a tök3n",
 		"EDUCATION_TOKEN_FILE=/does/not/exist",
+		"EDUCATION_PUBLIC_URL=school.example",
+		"EDUCATION_TRUSTED_PROXIES=proxy",
+		"EDUCATION_MAX_PAGE_SIZE=many",
 		"EDUCATION_LDAP_LISTEN=localhost:ldap",
 		"EDUCATION_LDAPS_LISTEN=127.0.0.1:0",
 		"OC_LDAP_URI=ldaps://ldap-server:1636",
@@ -128,10 +135,13 @@ func TestConfigReportsAllFaults(t *testing.T) {
 		"OC_LOG_LEVEL=loud",
 		"EDUCATION_LOG_FORMAT=xml",
 	)
-	want := `education: EDUCATION_SCHOOL_TERMINATION_MIN_GRACE_DAYS must be a whole number from 0 to 65535
+	want := `education: EDUCATION_MAX_PAGE_SIZE must be a whole number from 0 to 65535
+education: EDUCATION_SCHOOL_TERMINATION_MIN_GRACE_DAYS must be a whole number from 0 to 65535
 education: EDUCATION_HTTP_ADDR must be an address with a port, such as 127.0.0.1:9120 or :9120
 education: EDUCATION_HTTP_ROOT must be a path that begins with a slash, of letters, digits and . _ ~ -
 education: EDUCATION_TOKEN must be printable ASCII characters without blanks
+education: EDUCATION_PUBLIC_URL must be a URL without a query, such as https://school.example or https://school.example/provisioning
+education: EDUCATION_TRUSTED_PROXIES must be a list of IP addresses and networks separated by commas, such as 127.0.0.1,10.0.0.0/8
 education: EDUCATION_LDAP_LISTEN must be an address with a port, such as 127.0.0.1:9120 or :9120
 education: EDUCATION_LDAP_URI (read from OC_LDAP_URI) must be empty: this version keeps its directory inside the process and cannot use an LDAP server yet
 education: EDUCATION_LDAP_USER_BASE_DN must be a distinguished name, such as ou=users,dc=opencloud,dc=eu
@@ -216,20 +226,76 @@ func TestRules(t *testing.T) {
 	}
 }
 
-func TestAPIPaths(t *testing.T) {
+func TestVersionPaths(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		root string
 		want []string
 	}{
-		{"/graph", []string{"/graph/v1.0/education", "/v1.0/education"}},
-		{"/graph/", []string{"/graph/v1.0/education", "/v1.0/education"}},
-		{"/a/b", []string{"/a/b/v1.0/education", "/v1.0/education"}},
-		{"/", []string{"/v1.0/education"}},
+		{"/graph", []string{"/graph/v1.0", "/v1.0"}},
+		{"/graph/", []string{"/graph/v1.0", "/v1.0"}},
+		{"/a/b", []string{"/a/b/v1.0", "/v1.0"}},
+		{"/", []string{"/v1.0"}},
 	}
 	for _, test := range tests {
-		if diff := cmp.Diff(test.want, (&settings{HTTPRoot: test.root}).apiPaths()); diff != "" {
+		if diff := cmp.Diff(test.want, (&settings{HTTPRoot: test.root}).versionPaths()); diff != "" {
 			t.Errorf("paths for %q (-want +got):\n%s", test.root, diff)
+		}
+	}
+}
+
+func TestCheckURL(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		value string
+		want  bool
+	}{
+		{"https://school.example", true},
+		{"https://school.example/", true},
+		{"http://127.0.0.1:9120", true},
+		{"https://[2001:db8::1]:8443/a/b", true},
+		{"school.example", false},
+		{"//school.example", false},
+		{"ftp://school.example", false},
+		{"https://", false},
+		{"https://:443", false},
+		{"https://user:password@school.example", false},
+		{"https://school.example?", false},
+		{"https://school.example/#", false},
+		{"https://school.example//a", false},
+		{"https://school.example/a%2Fb", false},
+		{"https://school.example/{x}", false},
+		{"https://school.example:port", false},
+	}
+	for _, test := range tests {
+		if got := checkURL(test.value) == ""; got != test.want {
+			t.Errorf("%q is permitted: got %v, want %v", test.value, got, test.want)
+		}
+	}
+}
+
+func TestParseNetworks(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		list string
+		want string
+	}{
+		{"", "[]"},
+		{"127.0.0.1", "[127.0.0.1/32]"},
+		{"127.0.0.1, 10.0.0.0/8 ,2001:db8::/32,::1", "[127.0.0.1/32 10.0.0.0/8 2001:db8::/32 ::1/128]"},
+		{"127.0.0.1,", "refused"},
+		{"proxy.example", "refused"},
+		{"10.0.0.0/33", "refused"},
+		{"*", "refused"},
+	}
+	for _, test := range tests {
+		networks, err := parseNetworks(test.list)
+		got := fmt.Sprint(networks)
+		if err != nil {
+			got = "refused"
+		}
+		if got != test.want {
+			t.Errorf("%q: got %s, want %s", test.list, got, test.want)
 		}
 	}
 }

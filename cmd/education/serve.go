@@ -11,12 +11,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/internal/secretfile"
 	"github.com/opencloud-eu/education/pkg/education/api"
 	"github.com/opencloud-eu/education/pkg/identity"
 	"github.com/opencloud-eu/education/pkg/identity/embedded"
@@ -125,24 +126,38 @@ func (s *settings) handler(logger *slog.Logger, store *embedded.Store, token cre
 	if err := s.enforceRules(context.Background(), directory, logger); err != nil {
 		return nil, err
 	}
+	cursorKey, err := secretfile.Ensure(filepath.Join(s.DataDir, cursorKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	config := api.Config{
+		Directory: directory, Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
+	}
 	return health{
 		checks: []check{{"directory", store.Ready}},
 		logger: logger,
-		next: s.router(directory, middleware.Options{
+		next: s.router(config, middleware.Options{
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
-			Accepted: []middleware.Digest{middleware.DigestOf(token.token)},
+			Accepted:     []middleware.Digest{middleware.DigestOf(token.token)},
+			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
 		}),
 	}, nil
 }
 
+// cursorKeyFile holds the secret that authenticates the links between pages. It is kept, so that a client can walk on
+// through a list after a restart.
+const cursorKeyFile = "cursor.key"
+
 // router returns the API at each of its paths, behind the middleware.
-func (s *settings) router(directory education.Directory, options middleware.Options) http.Handler {
+func (s *settings) router(config api.Config, options middleware.Options) http.Handler {
 	router := chi.NewRouter()
 	router.Use(middleware.Chain(options)...)
 	router.NotFound(middleware.NotFound)
 	router.MethodNotAllowed(middleware.MethodNotAllowed(router))
-	for _, path := range s.apiPaths() {
-		router.Mount(path, api.New(api.Config{Directory: directory, Rules: s.rules()}).Routes())
+	service := api.New(config)
+	for _, path := range s.versionPaths() {
+		router.Mount(path, service.Metadata())
+		router.Mount(path+apiPath, service.Routes())
 	}
 	return router
 }
@@ -151,7 +166,7 @@ func (s *settings) router(directory education.Directory, options middleware.Opti
 func (s *settings) message(bound *listeners, token credential, accounts embedded.Accounts) startMessage {
 	return startMessage{
 		http: address(bound.http), ldap: address(bound.ldap), ldaps: address(bound.ldaps),
-		apiPath: s.apiPaths()[0], token: token,
+		apiPath: s.versionPaths()[0] + apiPath, token: token,
 		accounts: []account{
 			{accounts.AdminDN, filepath.Join(s.DataDir, embedded.AdminPasswordFile)},
 			{accounts.ReaderDN, filepath.Join(s.DataDir, embedded.ReaderPasswordFile)},

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -89,6 +90,13 @@ func start(t *testing.T, folder string, environment ...string) *service {
 // do sends a request to the service and returns the answer's status and body.
 func (s *service) do(t *testing.T, method, path, body string) (int, string) {
 	t.Helper()
+	status, _, content := s.exchange(t, method, path, body, nil)
+	return status, content
+}
+
+// exchange is do with further headers, which also returns those of the answer.
+func (s *service) exchange(t *testing.T, method, path, body string, header http.Header) (int, http.Header, string) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.HTTP+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +106,7 @@ func (s *service) do(t *testing.T, method, path, body string) (int, string) {
 		request.Header.Set("Authorization", "Bearer "+s.token)
 	}
 	request.Header.Set("Content-Type", "application/json")
+	maps.Copy(request.Header, header)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +116,7 @@ func (s *service) do(t *testing.T, method, path, body string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.StatusCode, string(content)
+	return response.StatusCode, response.Header, string(content)
 }
 
 func TestServeAnswers(t *testing.T) {
@@ -123,7 +132,13 @@ func TestServeAnswers(t *testing.T) {
 	}{
 		{"API", known, "GET", "/graph/v1.0/education/users", 200},
 		{"API without the prefix", known, "GET", "/v1.0/education/users", 200},
+		{"service document", known, "GET", "/graph/v1.0/", 200},
+		{"service document without the prefix", known, "GET", "/v1.0", 200},
+		{"metadata", known, "GET", "/graph/v1.0/$metadata?$format=json", 200},
+		{"metadata without the prefix", known, "GET", "/v1.0/$metadata?$format=json", 200},
+		{"metadata without a token", &stranger, "GET", "/graph/v1.0/$metadata", 401},
 		{"unknown path", known, "GET", "/graph/v1.0/me", 404},
+		{"unknown path below the API", known, "GET", "/graph/v1.0/education/me", 404},
 		{"unknown method", known, "BREW", "/graph/v1.0/education/users", 405},
 		{"API without a token", &stranger, "GET", "/graph/v1.0/education/users", 401},
 		{"unknown path without a token", &stranger, "GET", "/graph/v1.0/me", 401},
@@ -172,6 +187,58 @@ func TestServeKeepsEverything(t *testing.T) {
 	}
 	if got, want := about.Mode().Perm(), os.FileMode(0o700); got != want {
 		t.Errorf("mode of the data folder: got %v, want %v", got, want)
+	}
+}
+
+// TestServePages walks through a list in pages, over a restart and behind a proxy.
+func TestServePages(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	const proxied = "https://school.example/graph/v1.0/education"
+	header := http.Header{"X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"school.example"}}
+	s := start(t, folder, "EDUCATION_MAX_PAGE_SIZE=2", "EDUCATION_TRUSTED_PROXIES=127.0.0.1")
+	for _, number := range []string{"1", "2", "3"} {
+		body := fmt.Sprintf(`{"displayName":"School %[1]s","schoolNumber":%[1]q}`, number)
+		status, answered, content := s.exchange(t, "POST", "/graph/v1.0/education/schools", body, header)
+		if location := answered.Get("Location"); status != 201 || !strings.HasPrefix(location, proxied+"/schools/") {
+			t.Fatalf("POST schools: %d %s, Location %q", status, content, location)
+		}
+	}
+	type page struct {
+		Value    []struct{ SchoolNumber string }
+		Context  string `json:"@odata.context"`
+		NextLink string `json:"@odata.nextLink"`
+	}
+	ask := func(path string) (got page) {
+		status, answered, content := s.exchange(t, "GET", path, "", header)
+		if err := json.Unmarshal([]byte(content), &got); err != nil || status != 200 {
+			t.Fatalf("GET %s: %d %s", path, status, content)
+		}
+		if version := answered.Get("OData-Version"); version != "4.0" {
+			t.Errorf("OData-Version: got %q, want 4.0", version)
+		}
+		return got
+	}
+	first := ask("/graph/v1.0/education/schools?$orderby=schoolNumber")
+	next, ok := strings.CutPrefix(first.NextLink, proxied)
+	if !ok || len(first.Value) != 2 || !strings.HasPrefix(first.Context, "https://school.example/graph/v1.0/$metadata#") {
+		t.Fatalf("first page: %+v", first)
+	}
+	s.stop()
+	s = start(t, folder, "EDUCATION_PUBLIC_URL=http://other.example/p/")
+	last := ask("/graph/v1.0/education" + next)
+	if len(last.Value) != 1 || last.Value[0].SchoolNumber != "3" || last.NextLink != "" ||
+		!strings.HasPrefix(last.Context, "http://other.example/p/graph/v1.0/$metadata#") {
+		t.Errorf("last page: %+v", last)
+	}
+}
+
+func TestServeCompatibly(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "EDUCATION_COMPATIBILITY=opencloud")
+	_, answered, _ := s.exchange(t, "GET", "/graph/v1.0/education/users", "", nil)
+	if version := answered.Values("OData-Version"); version != nil {
+		t.Errorf("OData-Version: got %q, want none", version)
 	}
 }
 

@@ -29,8 +29,9 @@ func (Password) MarshalText() ([]byte, error) { return []byte(hiddenPassword), n
 
 // Entity is an entity as the directory holds it: one value for each property of its set, nil where it has none.
 type Entity struct {
-	Set    *EntitySet
-	values []any
+	Set     *EntitySet
+	values  []any
+	related map[*Navigation][]*Entity
 }
 
 // NewEntity returns an entity without values.
@@ -43,6 +44,21 @@ func (e *Entity) Value(property *Property) any { return e.values[property.index]
 
 // SetValue gives a property its value; nil removes it.
 func (e *Entity) SetValue(property *Property, value any) { e.values[property.index] = value }
+
+// Related returns the entities that the entity is linked to, if they were asked for together with it, and whether they
+// were.
+func (e *Entity) Related(nav *Navigation) ([]*Entity, bool) {
+	related, ok := e.related[nav]
+	return related, ok
+}
+
+// SetRelated gives the entity the targets of a navigation property.
+func (e *Entity) SetRelated(nav *Navigation, targets []*Entity) {
+	if e.related == nil {
+		e.related = make(map[*Navigation][]*Entity, 1)
+	}
+	e.related[nav] = targets
+}
 
 // Text returns the value of the named property if it is a string, otherwise the empty string.
 func (e *Entity) Text(name string) string {

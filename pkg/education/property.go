@@ -33,6 +33,20 @@ const (
 	WriteOnly
 )
 
+// Filterable says which comparisons of $filter a property supports.
+type Filterable int
+
+const (
+	// NotFilterable properties cannot be compared.
+	NotFilterable Filterable = iota
+	// ByValue properties can be compared with eq, ne and in.
+	ByValue
+	// ByOrder properties can be compared by their order too, and sorted.
+	ByOrder
+	// ByText properties are ordered strings with contains, startswith and endswith.
+	ByText
+)
+
 // Scope says within what a property's value is unique.
 type Scope int
 
@@ -60,8 +74,15 @@ type Property struct {
 	Check string
 	// Default is the value on create when none is given.
 	Default string
-	// Operators are the comparison operators of $filter that the property supports.
-	Operators []odata.Operator
+	// Filter says how far $filter reaches.
+	Filter Filterable
+	// Substrings says that the attribute has a substring rule, so that the directory itself can answer contains,
+	// startswith and endswith; where it has none, they are looked at in each entry. The same goes for Ordering.
+	Substrings bool
+	// Searchable properties are those that $search looks into when it names none; Prose ones it searches anywhere,
+	// all others from the start.
+	Searchable bool
+	Prose      bool
 	// Unique is the scope of the property's uniqueness and UniqueName its name in a unique key.
 	Unique     Scope
 	UniqueName string
@@ -80,8 +101,24 @@ func (p *Property) field() odata.Field {
 		String: odata.KindString, UUID: odata.KindGUID, Boolean: odata.KindBoolean, DateTime: odata.KindDateTimeOffset,
 		Identities: odata.KindComplex, PasswordSecrets: odata.KindComplex,
 	}
-	return odata.Field{Name: p.Name, Kind: kinds[p.Type], Operators: p.Operators}
+	return odata.Field{
+		Name: p.Name, Kind: kinds[p.Type], Operators: operators[p.Filter], Functions: functions[p.Filter],
+		Sortable: p.Filter >= ByOrder, Searchable: p.Searchable,
+	}
 }
+
+var (
+	operators = map[Filterable][]odata.Operator{
+		ByValue: {odata.Eq, odata.Ne},
+		ByOrder: {odata.Eq, odata.Ne, odata.Gt, odata.Ge, odata.Lt, odata.Le},
+		ByText:  {odata.Eq, odata.Ne, odata.Gt, odata.Ge, odata.Lt, odata.Le},
+	}
+	functions = map[Filterable][]odata.Function{ByText: {odata.Contains, odata.StartsWith, odata.EndsWith}}
+)
+
+// Ordered reports whether the directory itself can compare values of the property by their order. Strings have no
+// ordering rule in OpenCloud's schema.
+func (p *Property) Ordered() bool { return p.Type == DateTime }
 
 // StandIn names an attribute that the structural object class demands of every entry, and the property whose value
 // stands in where no property gives one.
@@ -156,6 +193,20 @@ type Navigation struct {
 	// SilentRemoval says that OpenCloud's graph service answers the removal of a link that is not there with
 	// success; it counts in compatibility mode only.
 	SilentRemoval bool
+}
+
+// Resource returns the set as a query sees it, answering the given options.
+func (s *EntitySet) Resource(options ...string) odata.Resource {
+	return odata.Resource{Options: options, Field: s.Field, Navigation: s.navigation}
+}
+
+// navigation finds a navigation property for a query, with what may be asked of its target.
+func (s *EntitySet) navigation(name string) (odata.Resource, string, bool) {
+	nav := NavigationOf(s, name)
+	if nav == nil {
+		return odata.Resource{}, "", false
+	}
+	return nav.Target.Resource(odata.OptionFilter, odata.OptionSelect, odata.OptionOrderBy, odata.OptionTop), nav.Name, true
 }
 
 // Inverse returns the navigation property that shows the same links from their other end.

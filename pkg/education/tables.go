@@ -1,10 +1,5 @@
 package education
 
-import "github.com/opencloud-eu/education/pkg/odata"
-
-// equality is what a property supports that can be compared with eq.
-var equality = []odata.Operator{odata.Eq}
-
 // Checks, as validator tags. "text" refuses control characters, "plain" refuses values without a visible character,
 // and "notuuid" refuses values that a path could mistake for an id. Lengths are in characters: a property that
 // identifies an entity is short enough for odata.MaxKeyLength, whatever it is made of.
@@ -26,25 +21,25 @@ var Schools = (&EntitySet{
 	ObjectClasses: []string{"top", "organizationalUnit", "openCloudObject", "openCloudEducationSchool", classEducationObject},
 	Rule:          checkSchool,
 	Properties: []*Property{
-		{Name: "id", Type: UUID, Attribute: attributeID, Access: CreateOnly, Check: "isuuid", Operators: equality, Key: true},
+		{Name: "id", Type: UUID, Attribute: attributeID, Access: CreateOnly, Check: "isuuid", Filter: ByValue, Key: true},
 		{
-			Name: "displayName", Type: String, Attribute: "ou", Required: true, Check: checkKey, Operators: equality,
+			Name: "displayName", Type: String, Attribute: "ou", Required: true, Check: checkKey, Filter: ByText, Searchable: true, Prose: true, Substrings: true,
 			Unique: Everywhere, UniqueName: "displayName", Key: true,
 		},
 		{
 			Name: "schoolNumber", Type: String, Attribute: "openCloudEducationSchoolNumber", Check: checkHumanKey,
-			Operators: equality, Unique: Everywhere, UniqueName: "number", Key: true,
+			Filter: ByText, Searchable: true, Unique: Everywhere, UniqueName: "number", Key: true,
 		},
 		{
-			Name: "externalId", Type: String, Attribute: attributeExternalID, Check: checkKey, Operators: equality,
+			Name: "externalId", Type: String, Attribute: attributeExternalID, Check: checkKey, Filter: ByText, Searchable: true,
 			Unique: Everywhere, UniqueName: "externalId", Key: true,
 		},
 		{
 			Name: terminationDate, Type: DateTime, Attribute: "openCloudEducationSchoolTerminationTimestamp",
-			Operators: equality,
+			Filter: ByOrder,
 		},
-		{Name: "createdDateTime", Type: DateTime, Attribute: "createTimestamp", Access: ReadOnly, Operators: equality},
-		{Name: "lastModifiedDateTime", Type: DateTime, Attribute: "modifyTimestamp", Access: ReadOnly, Operators: equality},
+		{Name: "createdDateTime", Type: DateTime, Attribute: "createTimestamp", Access: ReadOnly, Filter: ByOrder},
+		{Name: "lastModifiedDateTime", Type: DateTime, Attribute: "modifyTimestamp", Access: ReadOnly, Filter: ByOrder},
 	},
 }).indexed("schoolNumber")
 
@@ -61,29 +56,29 @@ var Users = (&EntitySet{
 	StandIns: []StandIn{{Attribute: "cn", Property: username}, {Attribute: "sn", Property: username}},
 	Rule:     checkUser,
 	Properties: []*Property{
-		{Name: "id", Type: UUID, Attribute: attributeID, Access: ReadOnly, Operators: equality, Key: true},
-		{Name: "displayName", Type: String, Attribute: "displayName", Required: true, Check: checkText, Operators: equality},
+		{Name: "id", Type: UUID, Attribute: attributeID, Access: ReadOnly, Filter: ByValue, Key: true},
+		{Name: "displayName", Type: String, Attribute: "displayName", Required: true, Check: checkText, Filter: ByText, Searchable: true, Prose: true, Substrings: true},
 		{
-			Name: username, Type: String, Attribute: "uid", Required: true, Check: checkHumanKey, Operators: equality,
+			Name: username, Type: String, Attribute: "uid", Required: true, Check: checkHumanKey, Filter: ByText, Searchable: true, Substrings: true,
 			Unique: Everywhere, UniqueName: "username", Key: true,
 		},
-		{Name: "mail", Type: String, Attribute: "mail", Check: "email,ascii,max=256", Operators: equality},
-		{Name: "givenName", Type: String, Attribute: "givenName", Check: checkText, Operators: equality},
-		{Name: "surname", Type: String, Attribute: "sn", Check: checkText, Operators: equality},
+		{Name: "mail", Type: String, Attribute: "mail", Check: "email,ascii,max=256", Filter: ByText, Searchable: true, Substrings: true},
+		{Name: "givenName", Type: String, Attribute: "givenName", Check: checkText, Filter: ByText, Searchable: true, Substrings: true},
+		{Name: "surname", Type: String, Attribute: "sn", Check: checkText, Filter: ByText, Searchable: true, Substrings: true},
 		{
 			Name: "userType", Type: String, Attribute: "openCloudUserType", Check: "oneofci=Member Guest", Default: "Member",
-			Operators: equality,
+			Filter: ByText,
 		},
-		{Name: "primaryRole", Type: String, Attribute: "userClass", Check: checkText, Operators: equality},
+		{Name: "primaryRole", Type: String, Attribute: "userClass", Check: checkText, Filter: ByText, Substrings: true},
 		{
-			Name: "externalId", Type: String, Attribute: attributeExternalID, Check: checkKey, Operators: equality,
+			Name: "externalId", Type: String, Attribute: attributeExternalID, Check: checkKey, Filter: ByText, Searchable: true,
 			Unique: PerSchool, UniqueName: "externalId", Key: true,
 		},
-		{Name: "accountEnabled", Type: Boolean, Attribute: "openCloudUserEnabled", Operators: equality},
+		{Name: "accountEnabled", Type: Boolean, Attribute: "openCloudUserEnabled", Filter: ByValue},
 		{Name: "identities", Type: Identities, Attribute: "openCloudExternalIdentity", Check: "text,max=512"},
 		{Name: "passwordProfile", Type: PasswordSecrets, Attribute: "userPassword", Access: WriteOnly, Check: "text,max=512"},
-		{Name: "createdDateTime", Type: DateTime, Attribute: "createTimestamp", Access: ReadOnly, Operators: equality},
-		{Name: "lastModifiedDateTime", Type: DateTime, Attribute: "modifyTimestamp", Access: ReadOnly, Operators: equality},
+		{Name: "createdDateTime", Type: DateTime, Attribute: "createTimestamp", Access: ReadOnly, Filter: ByOrder},
+		{Name: "lastModifiedDateTime", Type: DateTime, Attribute: "modifyTimestamp", Access: ReadOnly, Filter: ByOrder},
 	},
 }).indexed(username)
 
@@ -94,19 +89,19 @@ var Classes = (&EntitySet{
 	ObjectClass:   "openCloudEducationClass",
 	ObjectClasses: []string{"top", "groupOfNames", "openCloudObject", "openCloudEducationClass", classEducationObject},
 	Properties: []*Property{
-		{Name: "id", Type: UUID, Attribute: attributeID, Access: ReadOnly, Operators: equality, Key: true},
-		{Name: "displayName", Type: String, Attribute: "cn", Required: true, Check: checkText, Operators: equality},
+		{Name: "id", Type: UUID, Attribute: attributeID, Access: ReadOnly, Filter: ByValue, Key: true},
+		{Name: "displayName", Type: String, Attribute: "cn", Required: true, Check: checkText, Filter: ByText, Searchable: true, Prose: true, Substrings: true},
 		{
 			Name: "classification", Type: String, Attribute: "openCloudEducationClassType", Required: true, Check: checkText,
-			Operators: equality,
+			Filter: ByText,
 		},
 		{
-			Name: "externalId", Type: String, Attribute: attributeExternalID, Check: checkKey, Operators: equality,
+			Name: "externalId", Type: String, Attribute: attributeExternalID, Check: checkKey, Filter: ByText, Searchable: true,
 			Unique: PerSchool, UniqueName: "externalId", Key: true,
 		},
-		{Name: "description", Type: String, Attribute: "description", Check: checkProse, Operators: equality},
-		{Name: "createdDateTime", Type: DateTime, Attribute: "createTimestamp", Access: ReadOnly, Operators: equality},
-		{Name: "lastModifiedDateTime", Type: DateTime, Attribute: "modifyTimestamp", Access: ReadOnly, Operators: equality},
+		{Name: "description", Type: String, Attribute: "description", Check: checkProse, Filter: ByText, Searchable: true, Prose: true, Substrings: true},
+		{Name: "createdDateTime", Type: DateTime, Attribute: "createTimestamp", Access: ReadOnly, Filter: ByOrder},
+		{Name: "lastModifiedDateTime", Type: DateTime, Attribute: "modifyTimestamp", Access: ReadOnly, Filter: ByOrder},
 	},
 }).indexed("externalId")
 

@@ -63,13 +63,14 @@ func checkSet(t *testing.T, set *EntitySet) {
 
 func checkProperty(t *testing.T, set *EntitySet, property *Property) {
 	t.Helper()
-	for _, operator := range property.Operators {
-		if operator != odata.Eq {
-			t.Errorf("%s: unknown operator %q", property.Name, operator)
-		}
+	if property.Filter != NotFilterable && property.field().Kind == odata.KindComplex {
+		t.Errorf("%s cannot be compared, and is filterable", property.Name)
 	}
-	if len(property.Operators) > 0 && property.field().Kind == odata.KindComplex {
-		t.Errorf("%s cannot be compared, and has operators", property.Name)
+	if property.Filter == ByText && property.Type != String || property.Substrings && property.Filter != ByText {
+		t.Errorf("%s is filterable as text, and is none", property.Name)
+	}
+	if property.Searchable && property.Filter != ByText || property.Prose && !property.Searchable {
+		t.Errorf("%s cannot be searched", property.Name)
 	}
 	if property.Key && (property.Type != String && property.Type != UUID || !property.Returned()) {
 		t.Errorf("%s cannot address an entity", property.Name)
@@ -145,10 +146,18 @@ type contractProperty struct {
 	WriteOnly  bool     `yaml:"writeOnly"`
 	Writable   string   `yaml:"x-writable"`
 	Filterable []string `yaml:"x-filterable"`
+	Sortable   bool     `yaml:"x-sortable"`
 	Clearable  bool     `yaml:"x-clearable"`
 	OneOf      []struct {
 		Type string `yaml:"type"`
 	} `yaml:"oneOf"`
+}
+
+// contractOperators are the operators and functions that the document names.
+var contractOperators = map[Filterable][]string{
+	ByValue: {"eq", "ne", "in"},
+	ByOrder: {"eq", "ne", "in", "gt", "ge", "lt", "le"},
+	ByText:  {"eq", "ne", "in", "gt", "ge", "lt", "le", "startswith", "endswith", "contains"},
 }
 
 // nullable reports whether the document permits null.
@@ -191,7 +200,14 @@ func TestTablesInContract(t *testing.T) {
 			checkContract(t, set, property, schema.Properties[property.Name])
 		}
 		for _, nav := range Navigations {
-			if nav.Owner == set && nav.Bind {
+			if nav.Owner != set {
+				continue
+			}
+			want[nav.Name] = true
+			if got := schema.Properties[nav.Name]; !got.ReadOnly || got.Writable != "never" {
+				t.Errorf("%s.%s: the document lets a body write the targets themselves", set.Name, nav.Name)
+			}
+			if nav.Bind {
 				want[nav.Name+bindSuffix] = true
 			}
 		}
@@ -219,12 +235,11 @@ func checkContract(t *testing.T, set *EntitySet, property *Property, got contrac
 	if got.Clearable != clearable || got.nullable() != clearable {
 		t.Errorf("%s: the document says clearable %v and nullable %v, want %v", name, got.Clearable, got.nullable(), clearable)
 	}
-	var operators []string
-	for _, operator := range property.Operators {
-		operators = append(operators, string(operator))
-	}
-	if diff := cmp.Diff(operators, got.Filterable); diff != "" {
+	if diff := cmp.Diff(contractOperators[property.Filter], got.Filterable); diff != "" {
 		t.Errorf("%s: operators: %s", name, diff)
+	}
+	if sortable := property.Filter >= ByOrder; got.Sortable != sortable {
+		t.Errorf("%s: the document says sortable %v, want %v", name, got.Sortable, sortable)
 	}
 	if property.Type == String && got.MaxLength != maxLength(property) {
 		t.Errorf("%s: the document's length is %d, want %d", name, got.MaxLength, maxLength(property))

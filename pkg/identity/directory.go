@@ -27,6 +27,8 @@ type Directory struct {
 	ops   Operations
 	bases map[*education.EntitySet]string
 	rules education.Rules
+	// lists are the orders of walks that are under way.
+	lists orderedLists
 }
 
 var _ education.Directory = (*Directory)(nil)
@@ -45,95 +47,98 @@ func New(config Config) (*Directory, error) {
 }
 
 // List implements education.Directory.
-func (d *Directory) List(ctx context.Context, set *education.EntitySet, query *odata.Query) iter.Seq2[*education.Entity, error] {
-	return d.entities(ctx, set, d.filterOf(set, query))
+func (d *Directory) List(ctx context.Context, set *education.EntitySet, query *odata.Query) (*education.Answer, error) {
+	return d.answer(ctx, set, "", d.all(ctx, set), query)
 }
 
 // Get implements education.Directory.
-func (d *Directory) Get(ctx context.Context, set *education.EntitySet, key education.Key) (*education.Entity, error) {
-	found, err := d.find(ctx, set, key, nil)
+func (d *Directory) Get(ctx context.Context, set *education.EntitySet, key education.Key, query *odata.Query) (*education.Entity, error) {
+	if query == nil {
+		query = &odata.Query{}
+	}
+	q := &question{directory: d, set: set, query: query}
+	found, err := d.find(ctx, set, key, q.linkAttributes())
 	if err != nil {
 		return nil, err
 	}
 	if found.fault != nil {
 		return nil, odata.Errorf(odata.GeneralException, set.Name, "the %s cannot be read from the directory", set.Singular).Because(found.fault)
 	}
+	if err := q.expand(ctx, []*record{found}); err != nil {
+		return nil, err
+	}
 	return found.entity, nil
 }
 
 // ListRelated implements education.Directory.
-func (d *Directory) ListRelated(ctx context.Context, nav *education.Navigation, owner education.Key, query *odata.Query) iter.Seq2[*education.Entity, error] {
-	return func(yield func(*education.Entity, error) bool) {
-		var links []string
-		if nav.OwnerHolds {
-			links = nav.Attributes
-		}
-		found, err := d.find(ctx, nav.Owner, owner, links)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for entity, err := range d.related(ctx, nav, found, query) {
-			if !yield(entity, err) {
-				return
-			}
-		}
-	}
-}
-
-// related yields the targets of a navigation property of an entry that has been found.
-func (d *Directory) related(ctx context.Context, nav *education.Navigation, owner *record, query *odata.Query) iter.Seq2[*education.Entity, error] {
-	filter := d.filterOf(nav.Target, query)
+func (d *Directory) ListRelated(ctx context.Context, nav *education.Navigation, owner education.Key, query *odata.Query) (*education.Answer, error) {
+	var links []string
 	if nav.OwnerHolds {
-		return d.linked(ctx, nav, owner.entry.Values(nav.Attributes[0]), filter)
+		links = nav.Attributes
 	}
-	value := owner.entity.ID()
-	if nav.ByDN {
-		value = owner.entry.DN
+	found, err := d.find(ctx, nav.Owner, owner, links)
+	if err != nil {
+		return nil, err
 	}
-	var holders []*wire.Filter
-	for _, attribute := range nav.Attributes {
-		holders = append(holders, wire.Equal(attribute, value))
-	}
-	return d.entities(ctx, nav.Target, wire.And(filter, anyOf(holders)))
+	scope := nav.Owner.Name + "/" + found.entity.ID() + "/" + nav.Name
+	return d.answer(ctx, nav.Target, scope, d.related(ctx, nav, found), query)
 }
 
-// linked yields the entities of a set that links refer to, by id or by DN. Links that lead nowhere are left out: the
+// source yields the entries, among those that an answer is about, that match a filter, with the given attributes.
+type source func(filter *wire.Filter, attributes []string) iter.Seq2[*wire.Entry, error]
+
+// all is the source of all entries of a set.
+func (d *Directory) all(ctx context.Context, set *education.EntitySet) source {
+	return func(filter *wire.Filter, attributes []string) iter.Seq2[*wire.Entry, error] {
+		return d.searchEntries(ctx, set, filter, attributes)
+	}
+}
+
+// related is the source of the targets of a navigation property of an entry.
+func (d *Directory) related(ctx context.Context, nav *education.Navigation, owner *record) source {
+	if nav.OwnerHolds {
+		return d.linked(ctx, nav, owner.entry.Values(nav.Attributes[0]))
+	}
+	holds := anyOf(holderFilters(nav, []*record{owner}))
+	return func(filter *wire.Filter, attributes []string) iter.Seq2[*wire.Entry, error] {
+		return d.searchEntries(ctx, nav.Target, wire.And(filter, holds), attributes)
+	}
+}
+
+// holderFilters renders the targets that hold links to one of the owners.
+func holderFilters(nav *education.Navigation, owners []*record) []*wire.Filter {
+	var filters []*wire.Filter
+	for _, owner := range owners {
+		value := owner.entity.ID()
+		if nav.ByDN {
+			value = owner.entry.DN
+		}
+		for _, attribute := range nav.Attributes {
+			filters = append(filters, wire.Equal(attribute, value))
+		}
+	}
+	return filters
+}
+
+// linked is the source of the entries that links refer to, by id or by DN. Links that lead nowhere are left out: the
 // entry may have been deleted since the link was read.
-func (d *Directory) linked(ctx context.Context, nav *education.Navigation, links []string, filter *wire.Filter) iter.Seq2[*education.Entity, error] {
-	return func(yield func(*education.Entity, error) bool) {
-		for chunk := range chunks(links) {
-			targets := linkFilters(nav, chunk)
-			if len(targets) == 0 {
-				continue
-			}
-			keep := acceptLinks(nav, chunk)
-			for found, err := range d.search(ctx, nav.Target, wire.And(filter, anyOf(targets)), nil) {
-				if err == nil && !keep(found.entry) {
+func (d *Directory) linked(ctx context.Context, nav *education.Navigation, links []string) source {
+	return func(filter *wire.Filter, attributes []string) iter.Seq2[*wire.Entry, error] {
+		return func(yield func(*wire.Entry, error) bool) {
+			for chunk := range chunks(links) {
+				targets := linkFilters(nav, chunk)
+				if len(targets) == 0 {
 					continue
 				}
-				if err != nil {
-					yield(nil, err)
-					return
+				keep := acceptLinks(nav, chunk)
+				for entry, err := range d.searchEntries(ctx, nav.Target, wire.And(filter, anyOf(targets)), attributes) {
+					if err == nil && !keep(entry) {
+						continue
+					}
+					if !yield(entry, err) || err != nil {
+						return
+					}
 				}
-				if !yield(found.entity, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// entities yields the entities of a set whose entries match the filter.
-func (d *Directory) entities(ctx context.Context, set *education.EntitySet, filter *wire.Filter) iter.Seq2[*education.Entity, error] {
-	return func(yield func(*education.Entity, error) bool) {
-		for found, err := range d.search(ctx, set, filter, nil) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !yield(found.entity, nil) {
-				return
 			}
 		}
 	}
@@ -151,16 +156,26 @@ type record struct {
 // errStop ends a search whose consumer has had enough.
 var errStop = errors.New("stop")
 
-// search yields the entries of a set that match the filter, with the attributes of the set's table and the extra ones.
-// An entry that cannot be read is logged and left out: one bad entry must not break every list.
+// search yields the entities of a set whose entries match the filter, with the attributes of the set's table and the
+// extra ones.
 func (d *Directory) search(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) iter.Seq2[*record, error] {
+	return d.records(ctx, set, d.searchEntries(ctx, set, filter, append(attributesOf(set), extra...)))
+}
+
+// records decodes entries. One that cannot be read is logged and left out: one bad entry must not break every list.
+func (d *Directory) records(ctx context.Context, set *education.EntitySet, entries iter.Seq2[*wire.Entry, error]) iter.Seq2[*record, error] {
 	return func(yield func(*record, error) bool) {
-		for found, err := range d.searchAll(ctx, set, filter, extra) {
-			if err == nil && found.fault != nil {
-				slog.WarnContext(ctx, "entry left out of a list", "dn", found.entry.DN, "reason", found.fault)
+		for entry, err := range entries {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			found := d.record(set, entry)
+			if found.fault != nil {
+				slog.WarnContext(ctx, "entry left out of a list", "dn", entry.DN, "reason", found.fault)
 				continue
 			}
-			if !yield(found, err) {
+			if !yield(found, nil) {
 				return
 			}
 		}
@@ -170,8 +185,25 @@ func (d *Directory) search(ctx context.Context, set *education.EntitySet, filter
 // searchAll is search with the entries that cannot be read.
 func (d *Directory) searchAll(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) iter.Seq2[*record, error] {
 	return func(yield func(*record, error) bool) {
-		err := d.ops.Search(ctx, d.searchRequest(set, filter, extra), func(entry *wire.Entry) error {
+		for entry, err := range d.searchEntries(ctx, set, filter, append(attributesOf(set), extra...)) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
 			if !yield(d.record(set, entry), nil) {
+				return
+			}
+		}
+	}
+}
+
+// searchEntries yields the entries of a set that match the filter, with the given attributes.
+func (d *Directory) searchEntries(ctx context.Context, set *education.EntitySet, filter *wire.Filter, attributes []string) iter.Seq2[*wire.Entry, error] {
+	return func(yield func(*wire.Entry, error) bool) {
+		request := d.searchRequest(set, filter, nil)
+		request.Attributes = attributes
+		err := d.ops.Search(ctx, request, func(entry *wire.Entry) error {
+			if !yield(entry, nil) {
 				return errStop
 			}
 			return nil

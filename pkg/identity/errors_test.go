@@ -95,8 +95,11 @@ func TestFailingSearch(t *testing.T) {
 	class := newChange(t, education.Classes, education.CreateEntity, map[string]any{
 		"displayName": "5a", "classification": "class", "externalId": "5a",
 	})
-	last := func(seq func(func(*education.Entity, error) bool)) (err error) {
-		for _, err = range seq {
+	last := func(answer *education.Answer, err error) error {
+		if err != nil {
+			return err
+		}
+		for _, err = range answer.Entities {
 		}
 		return err
 	}
@@ -115,7 +118,7 @@ func TestFailingSearch(t *testing.T) {
 				calls := map[string]func() error{
 					"List":         func() error { return last(d.List(ctx, users, nil)) },
 					"ListRelated":  func() error { return last(d.ListRelated(ctx, nav, keyOf(education.Schools, "id", id), nil)) },
-					"Get":          func() error { _, err := d.Get(ctx, users, key); return err },
+					"Get":          func() error { _, err := d.Get(ctx, users, key, nil); return err },
 					"Create":       func() error { _, err := d.Create(ctx, users, create); return err },
 					"Create class": func() error { _, err := d.Create(ctx, education.Classes, class); return err },
 					"Update":       func() error { _, err := d.Update(ctx, users, key, update); return err },

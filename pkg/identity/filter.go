@@ -15,49 +15,10 @@ import (
 // everything matches every entry. It is not And without operands (RFC 4526), which not every server knows.
 var everything = wire.Present("objectClass")
 
-// filterOf renders a query's filter. Every name in it has been checked against the set's table, so an unknown node is
-// a programmer's error.
-func (d *Directory) filterOf(set *education.EntitySet, query *odata.Query) *wire.Filter {
-	if query == nil || query.Filter == nil {
-		return everything
-	}
-	switch node := query.Filter.(type) {
-	case *odata.Compare:
-		return d.compareFilter(set, set.Property(node.Property), node.Value)
-	default:
-		panic(fmt.Sprintf("identity: filter node %T", node))
-	}
-}
-
-// compareFilter renders property eq value; a nil value asks for the property's absence.
-func (d *Directory) compareFilter(set *education.EntitySet, property *education.Property, value any) *wire.Filter {
-	if value == nil {
-		return d.absent(set, property)
-	}
-	text, ok := value.(string)
-	if !ok {
-		text = encodeValue(value)[0]
-	}
-	filter := wire.Equal(property.Attribute, text)
-	if standIn := standInOf(set, property); standIn != nil && !d.rules.Compatible {
-		return wire.And(filter, wire.Not(wire.Equal(attributePlaceholder, standIn.Attribute)))
-	}
-	return filter
-}
-
-// absent renders property eq null. OpenCloud's graph service writes empty values for what is absent; an empty value
-// does not fit DirectoryString, so directories that check syntaxes have none.
-func (d *Directory) absent(set *education.EntitySet, property *education.Property) *wire.Filter {
-	filter := wire.Not(wire.Present(property.Attribute))
-	if standIn := standInOf(set, property); standIn != nil && !d.rules.Compatible {
-		return wire.Or(filter, wire.Equal(attributePlaceholder, standIn.Attribute))
-	}
-	return filter
-}
-
 // keyFilter renders a key.
 func (d *Directory) keyFilter(set *education.EntitySet, key education.Key) *wire.Filter {
-	return d.compareFilter(set, key.Property, key.Value)
+	filter, _ := d.compare(set, key.Property, odata.Eq, key.Value).filter(true)
+	return filter
 }
 
 // anyOf is Or without the operator around a single operand.
@@ -81,21 +42,8 @@ func linkFilters(nav *education.Navigation, links []string) []*wire.Filter {
 	for _, link := range links {
 		if !nav.ByDN {
 			filters = append(filters, wire.Equal(nav.Target.ID.Attribute, link))
-			continue
-		}
-		dn, ok := parseDN(link)
-		if !ok || len(dn.RDNs) == 0 {
-			// OpenCloud's graph service writes an empty DN into a class without members.
-			continue
-		}
-		rdn := make([]*wire.Filter, 0, 1)
-		for _, part := range dn.RDNs[0].Values {
-			rdn = append(rdn, wire.Equal(part.Attribute, part.Value))
-		}
-		if len(rdn) == 1 {
-			filters = append(filters, rdn[0])
-		} else {
-			filters = append(filters, wire.And(rdn...))
+		} else if filter := nameFilter(link); filter != nil {
+			filters = append(filters, filter)
 		}
 	}
 	return filters

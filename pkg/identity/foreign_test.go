@@ -43,7 +43,7 @@ func foreign(t *testing.T) (*Directory, *embedded.Store) {
 func TestForeignEntriesAreRead(t *testing.T) {
 	t.Parallel()
 	d, _ := foreign(t)
-	user, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "externalId", "4711"))
+	user, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "externalId", "4711"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,11 @@ func wantTaken(t *testing.T, what string, err error, target string) {
 func wantTargets(t *testing.T, d *Directory, set *education.EntitySet, id, name string, want ...string) {
 	t.Helper()
 	var got []string
-	for entity, err := range d.ListRelated(t.Context(), education.NavigationOf(set, name), keyOf(set, "id", id), nil) {
+	answer, err := d.ListRelated(t.Context(), education.NavigationOf(set, name), keyOf(set, "id", id), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for entity, err := range answer.Entities {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +271,11 @@ func TestUnreadableEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 	var listed []string
-	for user, err := range d.List(t.Context(), education.Users, nil) {
+	answer, err := d.List(t.Context(), education.Users, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for user, err := range answer.Entities {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +285,7 @@ func TestUnreadableEntries(t *testing.T) {
 	wantTargets(t, d, education.Classes, classID, "members", maxID)
 	wantTargets(t, d, education.Schools, schoolID, "users", maxID)
 	for _, name := range []string{"noid", "bad"} {
-		_, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "onPremisesSamAccountName", name))
+		_, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "onPremisesSamAccountName", name), nil)
 		if !odata.Is(err, odata.GeneralException) {
 			t.Errorf("get %s: got %v, want GeneralException", name, err)
 		}
@@ -301,7 +309,7 @@ func TestUnreadableEntriesCanGo(t *testing.T) {
 	if err != nil {
 		t.Errorf("repair: %v", err)
 	}
-	if _, err := d.Get(t.Context(), education.Users, repaired); err != nil {
+	if _, err := d.Get(t.Context(), education.Users, repaired, nil); err != nil {
 		t.Errorf("read after the repair: %v", err)
 	}
 	if err := d.Delete(t.Context(), education.Users, deleted); err != nil {
@@ -332,7 +340,7 @@ func TestEmptyValues(t *testing.T) {
 	d := newDirectory(t, &stub{search: func(request *wire.SearchRequest, yield func(*wire.Entry) error) error {
 		return yield(entries[request.Base])
 	}}, education.Rules{})
-	user, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "id", maxID))
+	user, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "id", maxID), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -449,7 +457,7 @@ func TestLinkNamesOneOfTwoEntries(t *testing.T) {
 	addEntry(t, store, "uid=max,"+unit, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser",
 		"cn: x", "sn: x", "uid: max", "openCloudUUID: 0e2f1bd5-9a2d-4a3b-a6c1-000000000009")
 	wantTargets(t, d, education.Classes, classID, "members", maxID)
-	_, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "onPremisesSamAccountName", "max"))
+	_, err := d.Get(t.Context(), education.Users, keyOf(education.Users, "onPremisesSamAccountName", "max"), nil)
 	if !odata.Is(err, odata.TooManyResults) {
 		t.Errorf("get by the name: got %v, want TooManyResults", err)
 	}

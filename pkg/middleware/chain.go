@@ -3,13 +3,15 @@ package middleware
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options is what Chain needs. No field may be left out, except that without Accepted every request is refused.
+// Options is what Chain needs. Logger, Tracers, Meters and Patience may not be left out. Without Accepted every request
+// is refused.
 type Options struct {
 	Logger  *slog.Logger
 	Tracers trace.TracerProvider
@@ -18,6 +20,11 @@ type Options struct {
 	Patience time.Duration
 	// Accepted are the digests of the tokens that are let in.
 	Accepted []Digest
+	// PublicOrigin and TrustedProxies are those of Origin.
+	PublicOrigin   string
+	TrustedProxies []netip.Prefix
+	// Compatible leaves out the headers that OpenCloud's graph service does not send.
+	Compatible bool
 }
 
 // Chain returns all middleware of this package in its order, for Use of the root router.
@@ -29,7 +36,9 @@ func Chain(options Options) []func(http.Handler) http.Handler {
 		AccessLog(options.Logger),
 		Recover,
 		Headers,
+		ODataVersion(options.Compatible),
 		Authenticate(options.Accepted...),
+		Origin(options.PublicOrigin, options.TrustedProxies),
 		EscapedPath,
 	}
 }

@@ -11,3 +11,17 @@ func Headers(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// ODataVersion names the version of OData that the API speaks, as every response of an OData service does (OData
+// protocol, section 8.1.5). OpenCloud's graph service does not, so neither does one that is compatible with it.
+func ODataVersion(compatible bool) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		if compatible {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("OData-Version", "4.0")
+			next.ServeHTTP(w, r)
+		})
+	}
+}

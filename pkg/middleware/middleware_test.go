@@ -47,6 +47,9 @@ func service(change func(*Options)) http.Handler {
 	})
 	users.Delete("/{id}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	router.Mount("/users", users)
+	router.Get("/origin", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(odata.OriginOf(r.Context())))
+	})
 	router.Get("/panic", func(http.ResponseWriter, *http.Request) { panic("a filter value") })
 	router.Get("/panic/runtime", func(_ http.ResponseWriter, r *http.Request) { _ = []int{}[len(r.Method)] })
 	router.Get("/panic/late", func(w http.ResponseWriter, _ *http.Request) {

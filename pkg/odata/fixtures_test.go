@@ -7,26 +7,74 @@ import (
 	"unicode/utf8"
 )
 
-// everything is a resource that answers both options and has a property of each kind.
-var everything = Resource{Options: []string{OptionFilter, OptionID}, Field: fieldOf}
-
-var fields = []Field{
-	{"id", KindGUID, []Operator{Eq}},
-	{"displayName", KindString, []Operator{Eq}},
-	{"externalId", KindString, []Operator{Eq}},
-	{"accountEnabled", KindBoolean, []Operator{Eq}},
-	{"terminationDate", KindDateTimeOffset, []Operator{Eq}},
-	{"identities", KindComplex, nil},
-	{"note", KindString, nil},
+// everything is a resource that answers every option and has a property of each kind.
+var everything = Resource{
+	Options: []string{
+		OptionFilter, OptionSelect, OptionOrderBy, OptionTop, OptionSkip, OptionCount, OptionSearch, OptionExpand, OptionFormat,
+		OptionSkipToken, OptionID,
+	},
+	Field: fieldOf(userFields),
 }
 
-func fieldOf(name string) (Field, bool) {
-	for _, field := range fields {
-		if strings.EqualFold(field.Name, name) {
-			return field, true
+// school is the target of the navigation property schools. In $expand, it answers two options.
+var school = Resource{Options: []string{OptionSelect, OptionTop, OptionSkipToken}, Field: fieldOf(schoolFields)}
+
+var (
+	comparisons = []Operator{Eq, Ne, Gt, Ge, Lt, Le}
+	functions   = []Function{StartsWith, EndsWith, Contains}
+)
+
+// Some names are keywords of OData or begin with one.
+var userFields = []Field{
+	{Name: "id", Kind: KindGUID, Operators: []Operator{Eq, Ne}, Sortable: true},
+	{Name: "displayName", Kind: KindString, Operators: comparisons, Functions: functions, Sortable: true, Searchable: true},
+	{Name: "externalId", Kind: KindString, Operators: []Operator{Eq, Ne}, Functions: []Function{StartsWith}, Sortable: true, Searchable: true},
+	{Name: "accountEnabled", Kind: KindBoolean, Operators: []Operator{Eq, Ne}},
+	{Name: "terminationDate", Kind: KindDateTimeOffset, Operators: comparisons, Sortable: true},
+	{Name: "identities", Kind: KindComplex},
+	{Name: "note", Kind: KindString},
+	{Name: "date", Kind: KindString, Operators: comparisons, Functions: functions},
+	{Name: "nullable", Kind: KindString, Operators: comparisons},
+	{Name: "trueName", Kind: KindString, Operators: comparisons},
+	{Name: "falsePositive", Kind: KindBoolean, Operators: comparisons},
+	{Name: "anything", Kind: KindString, Operators: comparisons},
+	{Name: "in", Kind: KindString, Operators: comparisons},
+	{Name: "geo_length", Kind: KindString, Operators: comparisons},
+	{Name: "größe", Kind: KindString, Operators: comparisons, Functions: functions},
+	{Name: "_hidden", Kind: KindString, Operators: comparisons},
+}
+
+var schoolFields = []Field{
+	{Name: "id", Kind: KindGUID, Operators: []Operator{Eq}},
+	{Name: "externalId", Kind: KindString, Operators: comparisons, Functions: functions},
+	{Name: "closed", Kind: KindBoolean, Operators: []Operator{Eq, Ne}},
+}
+
+func fieldOf(fields []Field) func(string) (Field, bool) {
+	return func(name string) (Field, bool) {
+		for _, field := range fields {
+			if strings.EqualFold(field.Name, name) {
+				return field, true
+			}
 		}
+		return Field{}, false
 	}
-	return Field{}, false
+}
+
+// navigate finds the navigation properties, the same for each resource.
+func navigate(name string) (Resource, string, bool) {
+	switch strings.ToLower(name) {
+	case "schools":
+		return school, "schools", true
+	case "members":
+		return everything, "members", true
+	}
+	return Resource{}, "", false
+}
+
+func init() {
+	// navigate refers to both, so that their declarations cannot refer to it.
+	everything.Navigation, school.Navigation = navigate, navigate
 }
 
 // maxMessage is more than any message with its bounded quotations needs, in bytes.

@@ -4,12 +4,22 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// The system query options of OData 4.0 (URL conventions, section 5.1) and 4.01.
+// The system query options of OData 4.0 (URL conventions, section 5.1) that a resource may support.
 const (
-	OptionFilter = "$filter"
+	OptionFilter    = "$filter"
+	OptionSelect    = "$select"
+	OptionOrderBy   = "$orderby"
+	OptionTop       = "$top"
+	OptionSkip      = "$skip"
+	OptionCount     = "$count"
+	OptionSearch    = "$search"
+	OptionExpand    = "$expand"
+	OptionFormat    = "$format"
+	OptionSkipToken = "$skiptoken"
 	// OptionID carries the entity of a DELETE …/$ref. OData spells it $id, Graph's SDKs @id.
 	OptionID      = "$id"
 	optionGraphID = "@id"
@@ -17,13 +27,21 @@ const (
 
 // systemOptions are the options that OData defines. A resource that does not answer one of them refuses it by name.
 var systemOptions = []string{
-	OptionFilter, OptionID, "$apply", "$compute", "$count", "$deltatoken", "$expand", "$format", "$index",
-	"$levels", "$orderby", "$schemaversion", "$search", "$select", "$skip", "$skiptoken", "$top",
+	OptionFilter, OptionID, "$apply", "$compute", OptionCount, "$deltatoken", OptionExpand, OptionFormat, "$index",
+	"$levels", OptionOrderBy, "$schemaversion", OptionSearch, OptionSelect, OptionSkip, OptionSkipToken, OptionTop,
 }
 
-// MaxOptionLength is the largest length of a query option's value in bytes. It has room for a comparison with the longest
-// text that a property may hold, 512 characters of four bytes each.
-const MaxOptionLength = 4 << 10
+// The largest lengths of an option's value in bytes, after percent-decoding.
+const (
+	// MaxOptionLength is for every option without a limit of its own.
+	MaxOptionLength = 1 << 10
+	MaxFilterLength = 4 << 10
+	// MaxCursorLength has room for a cursor that holds several properties of an entity.
+	MaxCursorLength = 8 << 10
+)
+
+// MaxNumber is the largest value of $top and $skip, and the largest number of entities that a $filter compares with.
+const MaxNumber = 1<<31 - 1
 
 // Kind is the kind of a property's literals in a query option.
 type Kind int
@@ -38,58 +56,105 @@ const (
 	KindComplex
 )
 
-// Operator is an operator of $filter.
-type Operator string
-
-// Eq is equality (OData URL conventions, section 5.1.1.1.1).
-const Eq Operator = "eq"
-
 // Field is what a query may know of a property.
 type Field struct {
 	// Name is the property's name in its own spelling.
 	Name string
 	Kind Kind
-	// Operators are the comparison operators that the property supports.
+	// Operators are the comparison operators that the property supports. Eq stands for in as well.
 	Operators []Operator
+	// Functions are the functions of $filter that the property supports.
+	Functions []Function
+	// Sortable properties may stand in $orderby, Searchable ones in $search.
+	Sortable   bool
+	Searchable bool
 }
 
 // Resource says what a request's resource answers.
 type Resource struct {
-	// Options are the system query options that the resource supports.
+	// Options are the system query options that the resource supports. Those of a navigation property's target are the
+	// ones that may be nested in $expand.
 	Options []string
 	// Field finds a property by its name in any case. It may be nil when no option names properties.
 	Field func(name string) (Field, bool)
+	// Navigation finds a navigation property by its name in any case and returns the resource of its target and its
+	// name in its own spelling. It may be nil when there are none.
+	Navigation func(name string) (target Resource, canonicalName string, ok bool)
 }
 
-// Query is a checked set of query options.
+func (resource Resource) field(name string) (Field, bool) {
+	if resource.Field == nil {
+		return Field{}, false
+	}
+	return resource.Field(name)
+}
+
+func (resource Resource) navigation(name string) (Resource, string, bool) {
+	if resource.Navigation == nil {
+		return Resource{}, "", false
+	}
+	return resource.Navigation(name)
+}
+
+// Query is a checked set of query options. Every name in it exists, in its own spelling.
 type Query struct {
 	// Filter is nil when the request has none.
 	Filter Filter
 	// ID is the text of the $id option, or empty.
 	ID string
+	// Select names the wanted properties, each once; nil means all.
+	Select  []string
+	OrderBy []Order
+	// Top is nil when the request has no limit. Zero is a limit like any other.
+	Top  *int
+	Skip int
+	// Count asks for the number of all entities beside the page.
+	Count bool
+	// Search is nil when the request has none.
+	Search Search
+	Expand []Expand
+	// Cursor is the text of $skiptoken, not checked in any way, or empty.
+	Cursor string
 }
 
 // ParseQuery parses the query part of a URL. No option is ignored: an unknown, doubled, empty or malformed one is
-// InvalidRequest, a known one that the resource does not answer is NotSupported, both with the option as target. An
-// option without its dollar sign is refused rather than taken for a custom one, because a shell that expands "$filter"
-// to nothing would otherwise turn a question about one user into a list of all.
+// InvalidRequest, a known one that the resource does not answer is NotSupported, both with the option, or the name in
+// it that is at fault, as target. An option without its dollar sign is refused rather than taken for a custom one,
+// because a shell that expands "$filter" to nothing would otherwise turn a question about one user into a list of all.
 func ParseQuery(raw string, resource Resource) (*Query, error) {
-	values, err := url.ParseQuery(raw)
+	// OData separates nested options by semicolons, which clients do not encode and url.ParseQuery refuses.
+	values, err := url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B"))
 	if err != nil {
 		return nil, Errorf(InvalidRequest, "", "the query part of the URL is malformed; percent-encode reserved characters")
 	}
-	query := &Query{}
-	given := make(map[string]bool, len(values))
+	var options []option
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		option, err := resource.option(name)
+		for _, value := range values[name] {
+			options = append(options, option{name, value})
+		}
+	}
+	return parseOptions(options, resource)
+}
+
+// option is a query option as the client spells it.
+type option struct{ name, value string }
+
+func parseOptions(options []option, resource Resource) (*Query, error) {
+	query := &Query{}
+	given := make(map[string]bool)
+	for _, option := range options {
+		name, err := resource.option(option.name)
 		if err != nil {
 			return nil, err
 		}
-		if given[option] || len(values[name]) > 1 {
-			return nil, Errorf(InvalidRequest, option, "the query option %s is given more than once", option)
+		if given[name] {
+			return nil, Errorf(InvalidRequest, name, "the query option %s is given more than once", name)
 		}
-		given[option] = true
-		if err := query.set(option, values[name][0], resource); err != nil {
+		given[name] = true
+		if err := checkValue(name, option.value); err != nil {
+			return nil, err
+		}
+		if err := query.set(name, option.value, resource); err != nil {
 			return nil, err
 		}
 	}
@@ -124,20 +189,85 @@ func (resource Resource) option(name string) (string, error) {
 	return "", Errorf(InvalidRequest, shown, "unknown query option %q", shown)
 }
 
-func (q *Query) set(option, value string, resource Resource) (err error) {
-	switch {
-	case len(value) > MaxOptionLength:
-		return Errorf(InvalidRequest, option, "%s is longer than %d bytes", option, MaxOptionLength)
-	case strings.TrimSpace(value) == "":
-		return Errorf(InvalidRequest, option, "%s is empty; leave it out to ask for everything", option)
-	case !validText(value):
-		return Errorf(InvalidRequest, option, "%s must be UTF-8 without control characters", option)
-	}
-	switch option {
+// checkValue checks what holds for the value of any option.
+func checkValue(name, value string) error {
+	limit := MaxOptionLength
+	switch name {
 	case OptionFilter:
-		q.Filter, err = parseFilter(value, resource.Field)
+		limit = MaxFilterLength
+	case OptionID:
+		limit = MaxReferenceLength
+	case OptionSkipToken:
+		limit = MaxCursorLength
+	}
+	switch {
+	case len(value) > limit:
+		return Errorf(InvalidRequest, name, "%s is longer than %d bytes", name, limit)
+	case strings.TrimSpace(value) == "":
+		return Errorf(InvalidRequest, name, "%s is empty; leave it out to ask for everything", name)
+	case !validText(value):
+		return Errorf(InvalidRequest, name, "%s must be UTF-8 without control characters", name)
+	}
+	return nil
+}
+
+// set parses the value of one option.
+func (q *Query) set(name, value string, resource Resource) (err error) {
+	switch name {
+	case OptionFilter:
+		q.Filter, err = parseFilter(value, resource)
+	case OptionSelect:
+		q.Select, err = parseSelect(value, resource)
+	case OptionOrderBy:
+		q.OrderBy, err = parseOrderBy(value, resource)
+	case OptionTop:
+		var top int
+		top, err = parseNumber(name, value)
+		q.Top = &top
+	case OptionSkip:
+		q.Skip, err = parseNumber(name, value)
+	case OptionCount:
+		q.Count, err = parseCount(value)
+	case OptionSearch:
+		q.Search, err = parseSearch(value, resource)
+	case OptionExpand:
+		q.Expand, err = parseExpand(value, resource)
+	case OptionFormat:
+		err = checkFormat(value)
+	case OptionSkipToken:
+		q.Cursor = value
 	case OptionID:
 		q.ID = value
+	default:
+		err = Errorf(NotSupported, name, "the query option %s is not supported here", name)
 	}
 	return err
+}
+
+// parseNumber parses the digits of $top and $skip.
+func parseNumber(name, value string) (int, error) {
+	number, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return 0, Errorf(InvalidRequest, name, "%s must be a whole number from 0 to %d", name, MaxNumber)
+	}
+	return int(number), nil
+}
+
+func parseCount(value string) (bool, error) {
+	switch strings.ToLower(value) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, Errorf(InvalidRequest, OptionCount, "$count must be true or false")
+}
+
+// checkFormat accepts the names of the one format there is. The parameter odata.metadata belongs into the Accept header.
+func checkFormat(value string) error {
+	switch strings.ToLower(value) {
+	case "json", "application/json":
+		return nil
+	}
+	return Errorf(InvalidRequest, OptionFormat, "$format must be json; other parameters of the format are given in the Accept header")
 }

@@ -132,13 +132,23 @@ func (s *server) check(a *answer, e exchange) {
 	if secret := s.leaked(a.body); secret != "" {
 		a.t.Errorf("%s: the answer holds a secret, %q…", a.what, secret[:min(len(secret), 6)])
 	}
-	if s.compatible && annotation.Match(a.body) {
-		a.t.Errorf("%s: an annotation in compatibility mode: %s", a.what, a.body)
+	for _, match := range annotation.FindAllSubmatch(a.body, -1) {
+		ask, known := asked[string(match[1])]
+		if s.compatible && (!known || !ask.MatchString(e.request.URL.RawQuery+" "+e.request.Header.Get("Prefer"))) {
+			a.t.Errorf("%s: the annotation %s in compatibility mode: %s", a.what, match[1], a.body)
+		}
 	}
 }
 
-// annotation is the name of an annotation in a JSON object.
-var annotation = regexp.MustCompile(`"@odata\.\w+":`)
+var (
+	// annotation is the name of an annotation in a JSON object.
+	annotation = regexp.MustCompile(`"@odata\.(\w+)":`)
+	// asked matches what asks for an annotation in compatibility mode.
+	asked = map[string]*regexp.Regexp{
+		"count":    regexp.MustCompile(`(?i)\$count=true`),
+		"nextLink": regexp.MustCompile(`(?i)\$(top|skiptoken)=|odata\.maxpagesize`),
+	}
+)
 
 // literal is a string literal of a filter that is long enough to be told from other text of the log.
 var literal = regexp.MustCompile(`'([A-Za-z][^']{11,})'`)
@@ -263,6 +273,18 @@ func (a *answer) list() []entity {
 	}
 	a.decode(&body)
 	return body.Value
+}
+
+// next returns the link to the page behind a list, or the empty string.
+func (a *answer) next() string {
+	a.t.Helper()
+	var body struct {
+		Next string `json:"@odata.nextLink"`
+	}
+	if !a.isBare() {
+		a.decode(&body)
+	}
+	return body.Next
 }
 
 // ids returns the ids of a list's entities.

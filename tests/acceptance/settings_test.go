@@ -208,7 +208,7 @@ func TestFilesOfTheDataFolder(t *testing.T) {
 			t.Errorf("%s has mode %o, want 600", file.Name(), mode)
 		}
 	}
-	want := []string{"directory.db", "ldap-admin.password", "ldap-reader.password", "token"}
+	want := []string{"cursor.key", "directory.db", "ldap-admin.password", "ldap-reader.password", "rules", "token"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}

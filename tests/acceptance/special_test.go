@@ -379,7 +379,11 @@ func (p place) keys(text string) []string {
 	escaped := url.PathEscape(text)
 	// A key shaped like a UUID is an id.
 	if p.property == p.set.humanKey && !idText.MatchString(text) {
-		paths = append(paths, "/"+p.set.path+"/"+escaped, "/"+p.set.path+"('"+url.PathEscape(strings.ReplaceAll(text, "'", "''"))+"')")
+		paths = append(paths, "/"+p.set.path+"('"+url.PathEscape(strings.ReplaceAll(text, "'", "''"))+"')")
+		// The segment $count asks for the number of entities (OData URL conventions, section 4.8).
+		if text != "$count" {
+			paths = append(paths, "/"+p.set.path+"/"+escaped)
+		}
 	}
 	if p.alternate {
 		paths = append(paths, "/"+p.set.path+"("+p.property+"="+url.PathEscape(odataLiteral(text))+")")

@@ -244,10 +244,17 @@ func date(ahead time.Duration) string {
 // terminated returns a school whose termination date has passed, with the given properties.
 func (w world) terminated(properties ...entity) string {
 	w.Helper()
-	soon := time.Now().Add(2 * time.Second).UTC().Truncate(time.Second)
-	id := w.school(append(properties, entity{"terminationDate": soon.Format(time.RFC3339)})...)
-	time.Sleep(time.Until(soon) + 20*time.Millisecond)
+	id := w.school(properties...)
+	w.terminate(id)
 	return id
+}
+
+// terminate gives a school a termination date and waits until it has passed.
+func (w world) terminate(school string) {
+	w.Helper()
+	soon := time.Now().Add(2 * time.Second).UTC().Truncate(time.Second)
+	w.patch("/schools/"+school, entity{"terminationDate": soon.Format(time.RFC3339)}).want(http.StatusOK)
+	time.Sleep(time.Until(soon) + 20*time.Millisecond)
 }
 
 // unknown is an id that no entity has.
@@ -331,6 +338,10 @@ Some things differ everywhere and are not repeated in the tables:
 - By default, creating a user is 201 and has a ` + "`Location`" + `, changing a class is 200 with the class, the collections below
   an entity are objects with a ` + "`value`" + `, and responses carry ` + "`@odata.context`" + `. In compatibility mode creating a user is
   200, changing a class is 204, and the collections below an entity are bare arrays.
+- A list is whole unless a page is asked for with ` + "`$top`" + ` or ` + "`Prefer: odata.maxpagesize`" + `, or the service has a largest page; an
+  ` + "`@odata.nextLink`" + ` leads to the rest. In compatibility mode a request with ` + "`$top`, `$skip`, `$count=true`, `$skiptoken`" + ` or that
+  preference gets an object even below an entity, and so does one that does not get everything at once; of annotations
+  there are the ` + "`@odata.count`" + ` that was asked for and the ` + "`@odata.nextLink`" + ` that is needed.
 - A directory that is down or busy is 503 or 504, never 404 and never an empty list.
 
 "Accepted" stands for the success that the operation has otherwise. The tables are written by

@@ -3,7 +3,10 @@
 package api
 
 import (
+	"crypto/rand"
+	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/go-chi/chi/v5"
 
@@ -15,17 +18,34 @@ import (
 type Config struct {
 	Directory education.Directory
 	Rules     education.Rules
+	// CursorKey authenticates the links between pages. Processes that share it follow each other's links. Without one the
+	// API makes a key of its own, which no other API has.
+	CursorKey []byte
+	// MaxPageSize is the largest number of entities in one response, or 0 for lists of any length.
+	MaxPageSize int
 }
 
 // API serves the entity sets of pkg/education.
 type API struct {
 	directory education.Directory
 	rules     education.Rules
+	pages     pages
 }
+
+// cursorKeySize is the length of a key that New makes, in bytes: that of the hash (RFC 2104, section 3).
+const cursorKeySize = 32
 
 // New returns an API.
 func New(config Config) *API {
-	return &API{directory: config.Directory, rules: config.Rules}
+	key := config.CursorKey
+	if len(key) == 0 {
+		key = make([]byte, cursorKeySize)
+		_, _ = rand.Read(key) // It never fails (crypto/rand).
+	}
+	return &API{
+		directory: config.Directory, rules: config.Rules,
+		pages: pages{key: key, maximum: config.MaxPageSize},
+	}
 }
 
 // Routes returns the routes, to be mounted at <root>/v1.0/education on a router that matches the escaped path, so that
@@ -40,6 +60,7 @@ func (a *API) Routes() chi.Router {
 		collection := "/" + set.Name
 		entity := collection + "/{" + set.Singular + "}"
 		r.Get(collection, handle(a.list(set)))
+		r.Get(collection+"/"+countSegment, handle(a.count(set)))
 		r.Post(collection, handle(a.create(set)))
 		r.Get(entity, handle(a.get(set)))
 		r.Patch(entity, handle(a.update(set)))
@@ -48,6 +69,7 @@ func (a *API) Routes() chi.Router {
 	for _, nav := range education.Navigations {
 		collection := "/" + nav.Owner.Name + "/{" + nav.Owner.Singular + "}/" + nav.Name
 		r.Get(collection, handle(a.listRelated(nav)))
+		r.Get(collection+"/"+countSegment, handle(a.countRelated(nav)))
 		if nav.Create {
 			r.Post(collection, handle(a.createRelated(nav)))
 		}
@@ -72,32 +94,115 @@ func handle(h handler) http.HandlerFunc {
 	}
 }
 
+// Options of the resources that answer any.
+var (
+	listOptions = []string{
+		odata.OptionFilter, odata.OptionSelect, odata.OptionOrderBy, odata.OptionTop, odata.OptionSkip, odata.OptionCount,
+		odata.OptionSearch, odata.OptionExpand, odata.OptionFormat, odata.OptionSkipToken,
+	}
+	countOptions  = []string{odata.OptionFilter, odata.OptionSearch}
+	entityOptions = []string{odata.OptionSelect, odata.OptionExpand, odata.OptionFormat}
+)
+
 // queryOf checks the query options of a request for a resource that answers the given ones.
 func queryOf(r *http.Request, set *education.EntitySet, options ...string) (*odata.Query, error) {
-	return odata.ParseQuery(r.URL.RawQuery, odata.Resource{Options: options, Field: set.Field})
+	return odata.ParseQuery(r.URL.RawQuery, set.Resource(options...))
 }
+
+// answerer asks the directory a query about one collection.
+type answerer func(*odata.Query) (*education.Answer, error)
 
 func (a *API) list(set *education.EntitySet) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		query, err := queryOf(r, set, odata.OptionFilter)
+		return a.answer(w, r, set, false, func(query *odata.Query) (*education.Answer, error) {
+			return a.directory.List(r.Context(), set, query)
+		})
+	}
+}
+
+func (a *API) listRelated(nav *education.Navigation) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner, err := keyOf(r, nav.Owner)
 		if err != nil {
 			return err
 		}
-		return a.writeList(w, r, set, false, a.directory.List(r.Context(), set, query))
+		return a.answer(w, r, nav.Target, a.rules.Compatible, func(query *odata.Query) (*education.Answer, error) {
+			return a.directory.ListRelated(r.Context(), nav, owner, query)
+		})
 	}
+}
+
+// answer answers the query of a request about a collection. With bare, the answer is an array unless the client asks for
+// a page or does not get everything at once.
+func (a *API) answer(w http.ResponseWriter, r *http.Request, set *education.EntitySet, bare bool, ask answerer) error {
+	query, err := queryOf(r, set, listOptions...)
+	if err != nil {
+		return err
+	}
+	bare = bare && !asksForPage(r, query)
+	if err := a.pages.prepare(w, r, query); err != nil {
+		return err
+	}
+	answer, err := ask(query)
+	if err != nil {
+		return err
+	}
+	return a.writeList(w, r, newShape(set, query), bare && answer.Next == "", query, answer)
+}
+
+func (a *API) count(set *education.EntitySet) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		return a.writeCount(w, r, set, func(query *odata.Query) (*education.Answer, error) {
+			return a.directory.List(r.Context(), set, query)
+		})
+	}
+}
+
+func (a *API) countRelated(nav *education.Navigation) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner, err := keyOf(r, nav.Owner)
+		if err != nil {
+			return err
+		}
+		return a.writeCount(w, r, nav.Target, func(query *odata.Query) (*education.Answer, error) {
+			return a.directory.ListRelated(r.Context(), nav, owner, query)
+		})
+	}
+}
+
+// writeCount writes the number of entities as digits and nothing else (OData protocol, section 11.2.10): SDKs fail on a
+// line feed.
+func (a *API) writeCount(w http.ResponseWriter, r *http.Request, set *education.EntitySet, ask answerer) error {
+	query, err := queryOf(r, set, countOptions...)
+	if err != nil {
+		return err
+	}
+	none := 0
+	query.Count, query.Top = true, &none
+	answer, err := ask(query)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	_, _ = io.WriteString(w, strconv.Itoa(answer.Total))
+	return nil
 }
 
 func (a *API) get(set *education.EntitySet) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		key, err := a.request(r, set)
+		query, err := queryOf(r, set, entityOptions...)
 		if err != nil {
 			return err
 		}
-		entity, err := a.directory.Get(r.Context(), set, key)
+		key, err := keyOf(r, set)
 		if err != nil {
 			return err
 		}
-		return a.writeEntity(w, r, http.StatusOK, entity)
+		entity, err := a.directory.Get(r.Context(), set, key, query)
+		if err != nil {
+			return err
+		}
+		return a.writeEntity(w, r, http.StatusOK, newShape(set, query), entity)
 	}
 }
 
@@ -139,7 +244,7 @@ func (a *API) createEntity(w http.ResponseWriter, r *http.Request, status int, c
 		return err
 	}
 	w.Header().Set("Location", serviceRoot(r)+"/"+entity.Set.Name+"/"+entity.ID())
-	return a.writeEntity(w, r, status, entity)
+	return a.writeEntity(w, r, status, newShape(entity.Set, nil), entity)
 }
 
 func (a *API) update(set *education.EntitySet) handler {
@@ -160,7 +265,7 @@ func (a *API) update(set *education.EntitySet) handler {
 			w.WriteHeader(http.StatusNoContent)
 			return nil
 		}
-		return a.writeEntity(w, r, http.StatusOK, entity)
+		return a.writeEntity(w, r, http.StatusOK, newShape(set, nil), entity)
 	}
 }
 
@@ -171,20 +276,6 @@ func (a *API) delete(set *education.EntitySet) handler {
 			return err
 		}
 		return noContent(w, a.directory.Delete(r.Context(), set, key))
-	}
-}
-
-func (a *API) listRelated(nav *education.Navigation) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		owner, err := keyOf(r, nav.Owner)
-		if err != nil {
-			return err
-		}
-		query, err := queryOf(r, nav.Target, odata.OptionFilter)
-		if err != nil {
-			return err
-		}
-		return a.writeList(w, r, nav.Target, a.rules.Compatible, a.directory.ListRelated(r.Context(), nav, owner, query))
 	}
 }
 

@@ -3,50 +3,89 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/odata"
 )
 
 // writeChunk is how much of a list is collected before it is written, in bytes.
 const writeChunk = 32 << 10
 
-// contextURL returns the @odata.context of a response about a set (OData protocol, section 10).
-func contextURL(r *http.Request, set *education.EntitySet) string {
-	return strings.TrimSuffix(serviceRoot(r), "/education") + "/$metadata#education/" + set.Name
+// shape says which parts of an entity a response shows.
+type shape struct {
+	set *education.EntitySet
+	// names are the properties that $select names; nil shows all. Those that navigation properties are expanded into
+	// have shapes of their own.
+	names    []string
+	expanded []expansion
+}
+
+type expansion struct {
+	nav   *education.Navigation
+	shape *shape
+}
+
+func newShape(set *education.EntitySet, query *odata.Query) *shape {
+	s := &shape{set: set}
+	if query == nil {
+		return s
+	}
+	s.names = query.Select
+	for _, expand := range query.Expand {
+		nav := education.NavigationOf(set, expand.Navigation)
+		s.expanded = append(s.expanded, expansion{nav, newShape(nav.Target, expand.Query)})
+	}
+	return s
+}
+
+func (s *shape) shows(property *education.Property) bool {
+	return property.Returned() && (s.names == nil || slices.Contains(s.names, property.Name))
+}
+
+// contextURL returns the @odata.context of a response (OData protocol, section 10).
+func (s *shape) contextURL(r *http.Request) string {
+	url := strings.TrimSuffix(serviceRoot(r), "/education") + "/$metadata#education/" + s.set.Name
+	if names := s.list(); names != "" {
+		url += "(" + names + ")"
+	}
+	return url
+}
+
+// list returns the properties that a context names: the selected ones, and expanded ones with their own lists.
+func (s *shape) list() string {
+	names := slices.Clone(s.names)
+	for _, expanded := range s.expanded {
+		names = append(names, expanded.nav.Name+"("+expanded.shape.list()+")")
+	}
+	return strings.Join(names, ",")
 }
 
 // writeEntity writes one entity.
-func (a *API) writeEntity(w http.ResponseWriter, r *http.Request, status int, entity *education.Entity) error {
+func (a *API) writeEntity(w http.ResponseWriter, r *http.Request, status int, shape *shape, entity *education.Entity) error {
 	var context string
 	if !a.rules.Compatible {
-		context = contextURL(r, entity.Set) + "/$entity"
+		context = shape.contextURL(r) + "/$entity"
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	// The status is sent; a client that has gone does not want to know.
-	_, _ = w.Write(append(appendEntity(nil, context, entity), '\n'))
+	_, _ = w.Write(append(shape.append(nil, context, entity), '\n'))
 	return nil
 }
 
-// writeList writes entities as they come, in constant memory. An error before anything has been written is returned; a
-// later one breaks the connection, because a list that ends early must not look whole. With bare the list is a JSON
-// array instead of an object with a value.
-func (a *API) writeList(w http.ResponseWriter, r *http.Request, set *education.EntitySet, bare bool, entities iter.Seq2[*education.Entity, error]) error {
-	head, tail := `{"value":[`, "]}\n"
-	switch {
-	case bare:
-		head, tail = "[", "]\n"
-	case !a.rules.Compatible:
-		head = `{"@odata.context":` + string(appendString(nil, contextURL(r, set))) + `,"value":[`
-	}
+// writeList writes the entities of an answer as they come, in constant memory. An error before anything has been written
+// is returned; a later one breaks the connection, because a list that ends early must not look whole. With bare the list
+// is a JSON array instead of an object with a value, which has no place for a count or a link to the next page.
+func (a *API) writeList(w http.ResponseWriter, r *http.Request, shape *shape, bare bool, query *odata.Query, answer *education.Answer) error {
+	head, tail := a.frame(r, shape, bare, query, answer)
 	buffer := append(make([]byte, 0, writeChunk+writeChunk/4), head...)
 	empty, written := true, false
-	for entity, err := range entities {
+	for entity, err := range answer.Entities {
 		switch {
 		case err != nil && !written:
 			return err
@@ -57,7 +96,7 @@ func (a *API) writeList(w http.ResponseWriter, r *http.Request, set *education.E
 			buffer = append(buffer, ',')
 		}
 		empty = false
-		if buffer = appendEntity(buffer, "", entity); len(buffer) >= writeChunk {
+		if buffer = shape.append(buffer, "", entity); len(buffer) >= writeChunk {
 			if !written {
 				w.Header().Set("Content-Type", "application/json")
 			}
@@ -75,25 +114,60 @@ func (a *API) writeList(w http.ResponseWriter, r *http.Request, set *education.E
 	return nil
 }
 
-// appendEntity appends an entity as a JSON object, with the properties in the order of their table. Absent properties
-// are left out.
-func appendEntity(buffer []byte, context string, entity *education.Entity) []byte {
+// frame returns what stands before and after the entities of a list.
+func (a *API) frame(r *http.Request, shape *shape, bare bool, query *odata.Query, answer *education.Answer) (head, tail []byte) {
+	if bare {
+		return []byte("["), []byte("]\n")
+	}
+	head = append(head, '{')
+	if !a.rules.Compatible {
+		head = appendString(append(head, `"@odata.context":`...), shape.contextURL(r))
+		head = append(head, ',')
+	}
+	if query.Count {
+		head = strconv.AppendInt(append(head, `"@odata.count":`...), int64(answer.Total), 10)
+		head = append(head, ',')
+	}
+	head = append(head, `"value":[`...)
+	tail = append(tail, ']')
+	if answer.Next != "" {
+		tail = appendString(append(tail, `,"@odata.nextLink":`...), a.pages.next(r, query, answer.Next))
+	}
+	return head, append(tail, "}\n"...)
+}
+
+// append appends an entity as a JSON object, with the properties in the order of their table. Absent properties are left
+// out.
+func (s *shape) append(buffer []byte, context string, entity *education.Entity) []byte {
 	buffer = append(buffer, '{')
 	if context != "" {
 		buffer = appendString(append(buffer, `"@odata.context":`...), context)
 	}
-	for _, property := range entity.Set.Properties {
-		value := entity.Value(property)
-		if value == nil || !property.Returned() {
-			continue
+	for _, property := range s.set.Properties {
+		if value := entity.Value(property); value != nil && s.shows(property) {
+			buffer = appendValue(appendName(buffer, property.Name), value)
 		}
-		if buffer[len(buffer)-1] != '{' {
-			buffer = append(buffer, ',')
+	}
+	for _, expanded := range s.expanded {
+		related, _ := entity.Related(expanded.nav)
+		buffer = append(appendName(buffer, expanded.nav.Name), '[')
+		for i, target := range related {
+			if i > 0 {
+				buffer = append(buffer, ',')
+			}
+			buffer = expanded.shape.append(buffer, "", target)
 		}
-		buffer = append(append(append(buffer, '"'), property.Name...), `":`...)
-		buffer = appendValue(buffer, value)
+		buffer = append(buffer, ']')
 	}
 	return append(buffer, '}')
+}
+
+// appendName appends the name of an object's member, and a comma if it is not the first.
+func appendName(buffer []byte, name string) []byte {
+	if buffer[len(buffer)-1] != '{' {
+		buffer = append(buffer, ',')
+	}
+	return append(append(append(buffer, '"'), name...), `":`...)
 }
 
 // appendValue appends a property's value.

@@ -185,14 +185,14 @@ func TestAppendEntity(t *testing.T) {
 	user.SetValue(education.Users.Property("accountEnabled"), false)
 	user.SetValue(education.Users.Property("identities"), []education.Identity{{SignInType: "x", Issuer: "a", IssuerAssignedID: "b"}, {Issuer: "<", IssuerAssignedID: "d"}})
 	user.SetValue(education.Users.Property("passwordProfile"), education.Password("canary"))
-	got := appendEntity(nil, "http://h/$metadata", user)
+	got := newShape(education.Users, nil).append(nil, "http://h/$metadata", user)
 	want := `{"@odata.context":"http://h/$metadata","id":"01994f2e-7a31-7c4e-8d5b-3f6a1c2d4e5f","displayName":"Max Muster",` +
 		`"onPremisesSamAccountName":"a\"b\\c\u003cd\u003e\u0026é🏫\t\u2028","accountEnabled":false,` +
 		`"identities":[{"signInType":"x","issuer":"a","issuerAssignedId":"b"},{"issuer":"\u003c","issuerAssignedId":"d"}],"createdDateTime":"2026-09-01T08:00:00Z"}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}
-	if got := string(appendEntity(nil, "", education.NewEntity(education.Users))); got != "{}" {
+	if got := string(newShape(education.Users, nil).append(nil, "", education.NewEntity(education.Users))); got != "{}" {
 		t.Errorf("an entity without values is %s", got)
 	}
 }

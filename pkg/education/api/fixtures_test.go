@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -42,15 +41,20 @@ type service struct {
 	pattern string // of the last request's route
 }
 
-// newService mounts an API at two paths, as cmd/education does.
+// newService serves an API for a directory.
 func newService(directory education.Directory, rules education.Rules) *service {
+	return serve(New(Config{Directory: directory, Rules: rules}))
+}
+
+// serve mounts an API at two paths, as cmd/education does.
+func serve(api *API) *service {
 	s := &service{}
 	router := chi.NewRouter()
 	router.Use(middleware.EscapedPath, s.notePattern)
 	router.NotFound(middleware.NotFound)
 	router.MethodNotAllowed(middleware.MethodNotAllowed(router))
 	for _, path := range []string{root, "/v1.0/education"} {
-		router.Mount(path, New(Config{Directory: directory, Rules: rules}).Routes())
+		router.Mount(path, api.Routes())
 	}
 	s.Handler = router
 	return s
@@ -133,15 +137,15 @@ type fake struct {
 	get  func(set *education.EntitySet, key education.Key) (*education.Entity, error)
 }
 
-func (f *fake) List(context.Context, *education.EntitySet, *odata.Query) iter.Seq2[*education.Entity, error] {
-	return f.list
+func (f *fake) List(context.Context, *education.EntitySet, *odata.Query) (*education.Answer, error) {
+	return &education.Answer{Entities: f.list}, nil
 }
 
-func (f *fake) ListRelated(context.Context, *education.Navigation, education.Key, *odata.Query) iter.Seq2[*education.Entity, error] {
-	return f.list
+func (f *fake) ListRelated(context.Context, *education.Navigation, education.Key, *odata.Query) (*education.Answer, error) {
+	return &education.Answer{Entities: f.list}, nil
 }
 
-func (f *fake) Get(_ context.Context, set *education.EntitySet, key education.Key) (*education.Entity, error) {
+func (f *fake) Get(_ context.Context, set *education.EntitySet, key education.Key, _ *odata.Query) (*education.Entity, error) {
 	return f.get(set, key)
 }
 

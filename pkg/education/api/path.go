@@ -11,17 +11,33 @@ import (
 	"github.com/opencloud-eu/education/pkg/odata"
 )
 
-type rootKey struct{}
+type mountKey struct{}
 
-// serviceRoot returns the URL under which the entity sets of a request's service lie.
-func serviceRoot(r *http.Request) string {
-	root, _ := r.Context().Value(rootKey{}).(string)
+// mount is where the routes of a request's service lie: the path of the root and the path below it, in canonical form.
+type mount struct{ root, path string }
+
+func mountOf(r *http.Request) mount {
+	m, _ := r.Context().Value(mountKey{}).(mount)
+	return m
+}
+
+// routePath returns the canonical path of a request below the service root.
+func routePath(r *http.Request) string { return mountOf(r).path }
+
+// serverURL returns scheme and host under which the client sees the service, and what stands before the path.
+func serverURL(r *http.Request) string {
+	if origin := odata.OriginOf(r.Context()); origin != "" {
+		return origin
+	}
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + r.Host + root
+	return scheme + "://" + r.Host
 }
+
+// serviceRoot returns the URL under which the entity sets of a request's service lie.
+func serviceRoot(r *http.Request) string { return serverURL(r) + mountOf(r).root }
 
 // canonicalPath gives each of OData's spellings of a path the one that the routes have: a key in parentheses becomes a
 // segment of its own, users(externalId='4711') → users/(externalId='4711'); names count in any case; slashes at the
@@ -41,9 +57,12 @@ func canonicalPath(next http.Handler) http.Handler {
 			return
 		}
 		route.RoutePath = path
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), rootKey{}, root)))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), mountKey{}, mount{root, path})))
 	})
 }
+
+// countSegment addresses the number of entities in a list.
+const countSegment = "$count"
 
 // refSegment is the segment that addresses a link rather than the entity behind it.
 const refSegment = "$ref"
@@ -59,8 +78,10 @@ func canonical(path string) (string, bool) {
 		}
 		last := i == len(segments)-1
 		switch {
-		case last && i > 1 && isRef(segment):
+		case last && i > 1 && isOperation(segment, refSegment):
 			b.WriteString("/" + refSegment)
+		case last && i > 0 && isOperation(segment, countSegment):
+			b.WriteString("/" + countSegment)
 		case isKey:
 			b.WriteString("/" + escapeParenthesis(segment))
 		default:
@@ -84,9 +105,9 @@ func escapeParenthesis(segment string) string {
 	return segment
 }
 
-// isRef reports whether a segment is $ref; some clients escape the dollar sign.
-func isRef(segment string) bool {
-	return segment == refSegment || strings.EqualFold(segment, "%24ref")
+// isOperation reports whether a segment is the given one, which begins with a dollar sign; some clients escape that.
+func isOperation(segment, operation string) bool {
+	return segment == operation || strings.EqualFold(segment, "%24"+operation[1:])
 }
 
 // canonicalName returns the spelling of an entity set's or navigation property's name that the routes have.

@@ -209,42 +209,6 @@ func TestServiceRoot(t *testing.T) {
 	}
 }
 
-// TestQueryOptions holds that each route knows which options it answers, before the directory is asked.
-func TestQueryOptions(t *testing.T) {
-	t.Parallel()
-	key := strings.NewReplacer("{school}", "1", "{user}", "max", "{class}", "5a")
-	routes := map[string][]string{}
-	walk(t, func(method, route string) { routes[key.Replace(route)] = append(routes[key.Replace(route)], method) })
-	if len(routes) < 20 {
-		t.Fatalf("got %d paths", len(routes))
-	}
-	isList := func(method, path string) bool {
-		last := path[strings.LastIndex(path, "/")+1:]
-		return method == http.MethodGet && last != "1" && last != "max" && last != "5a"
-	}
-	for path, methods := range routes {
-		for _, method := range methods {
-			s := newService(&fake{}, contract)
-			for option, target := range map[string]string{"foo=1": "foo", "filter=x": "filter", "=x": ""} {
-				checkFault(t, s.send(method, path+"?"+option, `{}`), odata.InvalidRequest, target)
-			}
-			for _, option := range []string{"$top", "$skip", "$select", "$orderby", "$expand", "$count", "$search", "$format", "$skiptoken", "$apply"} {
-				checkFault(t, s.send(method, path+"?"+option+"=1", `{}`), odata.NotSupported, option)
-			}
-			empty, code := s.send(method, path+"?$filter=", `{}`), odata.NotSupported
-			if isList(method, path) {
-				code = odata.InvalidRequest
-				checkFault(t, s.send(method, path+"?$filter=foo+eq+'x'", ""), odata.InvalidRequest, "foo")
-				checkFault(t, s.send(method, path+"?$filter=id+ne+null", ""), odata.NotSupported, "$filter")
-			}
-			checkFault(t, empty, code, "$filter")
-			if method != http.MethodDelete || strings.Count(path, "/") != 4 || !strings.HasSuffix(path, "/$ref") {
-				checkFault(t, s.send(method, path+"?$id=/users/max", `{}`), odata.NotSupported, "$id")
-			}
-		}
-	}
-}
-
 func TestRemoveRefByID(t *testing.T) {
 	t.Parallel()
 	s := newService(&fake{}, contract)

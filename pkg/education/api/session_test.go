@@ -58,6 +58,21 @@ var session = []exchange{
 	{"GET", "/schools/0099/users", ""},
 	{"GET", "/schools/0043/users?$filter=onPremisesSamAccountName%20eq%20'eve'", ""},
 	{"GET", "/users/max/schools", ""},
+	{"GET", "/users/$count", ""},
+	{"GET", "/users/$count?$filter=userType%20eq%20'Guest'", ""},
+	{"GET", "/schools/$count", ""},
+	{"GET", "/schools/0043/users/$count", ""},
+	{"GET", "/schools/0099/users/$count", ""},
+	{"GET", "/users/max/schools/$count", ""},
+	{"GET", "/users?$orderby=displayName%20desc&$select=displayName,onPremisesSamAccountName&$count=true", ""},
+	{"GET", "/users?$orderby=displayName&$select=displayName&$top=1", ""},
+	{"GET", "/users?$top=0&$count=true", ""},
+	{"GET", "/users?$search=max", ""},
+	{"GET", "/users?$filter=schools/any(s:s/externalId%20eq%20'tenant-1')%20and%20startswith(displayName,'m')&$expand=schools($select=displayName)", ""},
+	{"GET", "/users/max?$select=mail&$expand=schools,classes", ""},
+	{"GET", "/schools/0043/users?$orderby=displayName&$select=displayName&$top=1", ""},
+	{"GET", "/schools/0043/users?$orderby=displayName&$select=displayName&$count=true", ""},
+	{"GET", "/users?$skiptoken=x", ""},
 
 	{"POST", "/classes", `{"displayName":"5a","classification":"class","externalId":"5a","members@odata.bind":["/users/max"]}`},
 	{"POST", "/classes", `{"displayName":"5a","classification":"class","externalId":"5a"}`},
@@ -81,6 +96,14 @@ var session = []exchange{
 	{"POST", "/classes/5a/teachers/$ref", `{"@odata.id":"users('max')"}`},
 	{"GET", "/classes/5a/teachers", ""},
 	{"GET", "/users/max/classes", ""},
+	{"GET", "/classes/$count", ""},
+	{"GET", "/classes/5a/teachers/$count", ""},
+	{"GET", "/classes/5a/members/$count", ""},
+	{"GET", "/classes/5a/schools/$count", ""},
+	{"GET", "/schools/0043/classes/$count", ""},
+	{"GET", "/users/max/classes/$count", ""},
+	{"GET", "/users/max/taughtClasses/$count", ""},
+	{"GET", "/classes?$filter=members/$count%20eq%200&$select=displayName&$orderby=displayName", ""},
 	{"GET", "/users/max/taughtClasses", ""},
 	{"DELETE", "/classes/5b/teachers/max/$ref", ""},
 	{"DELETE", "/classes/5b/teachers/eve/$ref", ""},
@@ -152,11 +175,12 @@ func checkUsed(t *testing.T, used map[string]bool) {
 }
 
 var (
-	uuids = regexp.MustCompile(`[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}`)
-	dates = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)
+	uuids   = regexp.MustCompile(`[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}`)
+	cursors = regexp.MustCompile(`\$skiptoken=[\w-]+`)
+	dates   = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)
 )
 
-// normalise replaces ids by their number in the text, and dates in UTC by a word.
+// normalise replaces ids by their number in the text, and dates in UTC and cursors by a word.
 func normalise(text string) string {
 	numbers := map[string]string{}
 	text = uuids.ReplaceAllStringFunc(text, func(id string) string {
@@ -166,6 +190,7 @@ func normalise(text string) string {
 		}
 		return numbers[id]
 	})
+	text = cursors.ReplaceAllString(text, "$$skiptoken=cursor")
 	return dates.ReplaceAllString(text, `"date"`)
 }
 

@@ -13,26 +13,38 @@ import (
 )
 
 // TestConformanceStore runs the suite on the directory that is called directly.
-func TestConformanceStore(t *testing.T) {
-	identitytest.Run(t, func(t *testing.T, rules education.Rules) education.Directory {
-		store := openStore(t, t.TempDir())
-		t.Cleanup(func() {
-			checkStore(t, store)
-			if err := store.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return newDirectory(t, store, rules)
-	})
-}
+func TestConformanceStore(t *testing.T) { identitytest.Run(t, openDirectly) }
 
 // TestConformanceLDAP runs the suite on the same directory behind its LDAP listener.
-func TestConformanceLDAP(t *testing.T) {
-	identitytest.Run(t, func(t *testing.T, rules education.Rules) education.Directory {
-		f := newFront(t, func(config *embedded.ServerConfig) { config.Logger = nil })
-		t.Cleanup(func() { checkStore(t, f.store) })
-		return newDirectory(t, newLDAPClient(t, f), rules)
+func TestConformanceLDAP(t *testing.T) { identitytest.Run(t, openBehindLDAP) }
+
+// TestGeneratedStore compares the answers to generated filters with their meaning.
+func TestGeneratedStore(t *testing.T) {
+	t.Parallel()
+	identitytest.RunGenerated(t, openDirectly)
+}
+
+// TestGeneratedLDAP does so behind the LDAP listener, where every filter is encoded and decoded.
+func TestGeneratedLDAP(t *testing.T) {
+	t.Parallel()
+	identitytest.RunGenerated(t, openBehindLDAP)
+}
+
+func openDirectly(t *testing.T, rules education.Rules) education.Directory {
+	store := openStore(t, t.TempDir())
+	t.Cleanup(func() {
+		checkStore(t, store)
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
 	})
+	return newDirectory(t, store, rules)
+}
+
+func openBehindLDAP(t *testing.T, rules education.Rules) education.Directory {
+	f := newFront(t, func(config *embedded.ServerConfig) { config.Logger = nil })
+	t.Cleanup(func() { checkStore(t, f.store) })
+	return newDirectory(t, newLDAPClient(t, f), rules)
 }
 
 func newDirectory(t *testing.T, operations identity.Operations, rules education.Rules) *identity.Directory {

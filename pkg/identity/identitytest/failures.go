@@ -36,6 +36,7 @@ func testDeadline(s *subject) {
 func (s *subject) checkFailing(ctx context.Context, expected func(error) bool) {
 	school, user := s.create(schools, nil), s.create(users, nil)
 	s.addRef(schoolUsers, school, user)
+	user = s.get(users, idOf(user))
 	other := s.create(users, nil)
 	create, err := s.tryChange(users, education.CreateEntity, fields{"passwordProfile": fields{"password": "secret"}})
 	if err != nil {
@@ -46,16 +47,16 @@ func (s *subject) checkFailing(ctx context.Context, expected func(error) bool) {
 		s.Fatal(err)
 	}
 	calls := map[string]func() error{
-		"List": func() error { _, err := tryIDs(s.directory.List(ctx, users, nil)); return err },
+		"List": func() error { _, err := tryIDs(entities(s.directory.List(ctx, users, nil))); return err },
 		"List with a filter": func() error {
-			_, err := tryIDs(s.directory.List(ctx, users, equal(users.Property(username), "nobody")))
+			_, err := tryIDs(entities(s.directory.List(ctx, users, equal(users.Property(username), "nobody"))))
 			return err
 		},
 		"ListRelated": func() error {
-			_, err := tryIDs(s.directory.ListRelated(ctx, schoolUsers, idOf(school), nil))
+			_, err := tryIDs(entities(s.directory.ListRelated(ctx, schoolUsers, idOf(school), nil)))
 			return err
 		},
-		"Get":       func() error { _, err := s.directory.Get(ctx, users, idOf(user)); return err },
+		"Get":       func() error { _, err := s.directory.Get(ctx, users, idOf(user), nil); return err },
 		"Create":    func() error { _, err := s.directory.Create(ctx, users, create); return err },
 		"Update":    func() error { _, err := s.directory.Update(ctx, users, idOf(user), update); return err },
 		"Delete":    func() error { return s.directory.Delete(ctx, users, idOf(user)) },

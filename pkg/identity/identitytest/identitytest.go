@@ -26,7 +26,8 @@ type conformanceTest struct {
 func Run(t *testing.T, open func(t *testing.T, rules education.Rules) education.Directory) {
 	var all []conformanceTest
 	for _, tests := range [][]conformanceTest{
-		propertyTests, keyTests, uniqueTests, filterTests, linkTests, deletionTests, failureTests, concurrencyTests, revisionTests, listTests,
+		propertyTests, keyTests, uniqueTests, filterTests, linkTests, deletionTests, failureTests,
+		concurrencyTests, revisionTests, listTests, operatorTests, pageTests, expansionTests,
 	} {
 		all = append(all, tests...)
 	}

@@ -110,7 +110,7 @@ func testAmbiguousKey(s *subject) {
 		_, err = s.directory.Update(ctx, users, key, change)
 		s.wantAmbiguous("update", err, first, second)
 		s.wantAmbiguous("delete", s.directory.Delete(ctx, users, key), first, second)
-		_, err = tryIDs(s.directory.ListRelated(ctx, userClasses, key, nil))
+		_, err = tryIDs(entities(s.directory.ListRelated(ctx, userClasses, key, nil)))
 		s.wantAmbiguous("list of a navigation property", err, first, second)
 		s.wantAmbiguous("add", s.directory.AddRef(ctx, classMembers, idOf(class), key), first, second)
 		s.wantAmbiguous("remove", s.directory.RemoveRef(ctx, classMembers, idOf(class), key), first, second)

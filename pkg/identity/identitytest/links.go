@@ -119,7 +119,7 @@ func testLinkEnds(s *subject) {
 		// An id of another set is no id of this one.
 		wrong := education.Key{Property: nav.Target.ID, Value: owner.ID()}
 		s.wantError("add one of the wrong set", s.directory.AddRef(ctx, nav, idOf(owner), wrong), odata.ItemNotFound, nav.Target.Name)
-		_, err := tryIDs(s.directory.ListRelated(ctx, nav, noOwner, nil))
+		_, err := tryIDs(entities(s.directory.ListRelated(ctx, nav, noOwner, nil)))
 		s.wantError("list of nothing", err, odata.ItemNotFound, nav.Owner.Name)
 		s.wantRelated(nav, owner)
 	})

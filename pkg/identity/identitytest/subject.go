@@ -141,7 +141,7 @@ func (s *subject) update(entity *education.Entity, body fields) *education.Entit
 }
 
 func (s *subject) tryGet(set *education.EntitySet, key education.Key) (*education.Entity, error) {
-	return s.directory.Get(context.Background(), set, key)
+	return s.directory.Get(context.Background(), set, key, nil)
 }
 
 func (s *subject) get(set *education.EntitySet, key education.Key) *education.Entity {
@@ -186,6 +186,14 @@ func (s *subject) removeRef(nav *education.Navigation, owner, target *education.
 	}
 }
 
+// entities returns the entities of an answer. The error of a list that failed before its first entity is the only value.
+func entities(answer *education.Answer, err error) iter.Seq2[*education.Entity, error] {
+	if err != nil {
+		return func(yield func(*education.Entity, error) bool) { yield(nil, err) }
+	}
+	return answer.Entities
+}
+
 // tryIDs returns the ids that a list yields, sorted. An id that comes twice is there twice.
 func tryIDs(list iter.Seq2[*education.Entity, error]) ([]string, error) {
 	ids := []string{}
@@ -209,11 +217,15 @@ func (s *subject) ids(list iter.Seq2[*education.Entity, error]) []string {
 }
 
 func (s *subject) list(set *education.EntitySet, query *odata.Query) iter.Seq2[*education.Entity, error] {
-	return s.directory.List(context.Background(), set, query)
+	return entities(s.directory.List(context.Background(), set, query))
 }
 
 func (s *subject) related(nav *education.Navigation, owner *education.Entity) iter.Seq2[*education.Entity, error] {
-	return s.directory.ListRelated(context.Background(), nav, idOf(owner), &odata.Query{})
+	return s.relatedBy(nav, owner, &odata.Query{})
+}
+
+func (s *subject) relatedBy(nav *education.Navigation, owner *education.Entity, query *odata.Query) iter.Seq2[*education.Entity, error] {
+	return entities(s.directory.ListRelated(context.Background(), nav, idOf(owner), query))
 }
 
 // wantIDs fails the test unless the list yields exactly the wanted entities, each once.
