@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -189,18 +190,21 @@ func appendValue(buffer []byte, value any) []byte {
 // appendString appends a JSON string. Most strings are plain and need no encoder.
 func appendString(buffer []byte, text string) []byte {
 	for i := range len(text) {
-		if c := text[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+		if c := text[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
 			return appendJSON(buffer, text)
 		}
 	}
 	return append(append(append(buffer, '"'), text...), '"')
 }
 
-// appendJSON appends what encoding/json makes of a value that it can always encode.
+// appendJSON appends what encoding/json makes of a value that it can always encode. Ampersands and angle brackets stay
+// what they are, so that a shell script can cut a link out of a response; no response is taken for HTML.
 func appendJSON(buffer []byte, value any) []byte {
-	encoded, err := json.Marshal(value)
-	if err != nil {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
 		panic(fmt.Sprintf("api: %v", err))
 	}
-	return append(buffer, encoded...)
+	return append(buffer, bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))...)
 }

@@ -187,8 +187,8 @@ func TestAppendEntity(t *testing.T) {
 	user.SetValue(education.Users.Property("passwordProfile"), education.Password("canary"))
 	got := newShape(education.Users, nil).append(nil, "http://h/$metadata", user)
 	want := `{"@odata.context":"http://h/$metadata","id":"01994f2e-7a31-7c4e-8d5b-3f6a1c2d4e5f","displayName":"Max Muster",` +
-		`"onPremisesSamAccountName":"a\"b\\c\u003cd\u003e\u0026é🏫\t\u2028","accountEnabled":false,` +
-		`"identities":[{"signInType":"x","issuer":"a","issuerAssignedId":"b"},{"issuer":"\u003c","issuerAssignedId":"d"}],"createdDateTime":"2026-09-01T08:00:00Z"}`
+		`"onPremisesSamAccountName":"a\"b\\c<d>&é🏫\t\u2028","accountEnabled":false,` +
+		`"identities":[{"signInType":"x","issuer":"a","issuerAssignedId":"b"},{"issuer":"<","issuerAssignedId":"d"}],"createdDateTime":"2026-09-01T08:00:00Z"}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}
