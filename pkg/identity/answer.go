@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -109,16 +110,32 @@ func (q *question) compare(a, b place) int {
 
 // place returns the place of an entry.
 func (q *question) place(entry *wire.Entry) place {
-	p := place{ID: strings.ToLower(entry.Value(q.set.ID.Attribute))}
+	// The values share the memory of their entry, which must not stay for the sake of a place.
+	p := place{ID: strings.Clone(strings.ToLower(entry.Value(q.set.ID.Attribute)))}
 	for _, order := range q.query.OrderBy {
 		property := q.set.Property(order.Property)
 		key := ""
 		if value, ok := q.directory.on(q.set, property).value(entry); ok {
-			key = comparable(property, value)
+			key = strings.Clone(cut(comparable(property, value), maxSortKey))
 		}
 		p.Keys = append(p.Keys, key)
 	}
 	return p
+}
+
+// maxSortKey is how much of a text counts for its order, in bytes of the form that is compared. Cursors hold sort keys, and
+// those of an order by eight properties must fit into odata.MaxCursorLength.
+const maxSortKey = 192
+
+// cut returns the beginning of a text, whole characters of it, of at most limit bytes.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // placeAttributes are the attributes that place looks at.

@@ -2,14 +2,17 @@ package identity
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/match"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
@@ -226,12 +229,47 @@ func TestOrderedLists(t *testing.T) {
 	if known("0", later) {
 		t.Error("a list is found after its time")
 	}
-	lists.keep("large", make([]place, keptListPlaces), later)
+	large := []place{{ID: strings.Repeat("x", keptListBytes-100)}}
+	lists.keep("large", large, later)
 	if len(lists.lists) != 1 || !known("large", later) {
 		t.Errorf("got %d lists beside the one that takes all the room", len(lists.lists)-1)
 	}
 	lists.keep("small", make([]place, 1), later)
 	if known("large", later) || !known("small", later) {
-		t.Error("the lists hold more places than they may")
+		t.Error("the lists hold more than they may")
+	}
+	lists.keep("too large", append(large, large...), later)
+	if known("too large", later) {
+		t.Error("a list is kept that is larger than all may be")
+	}
+	lists.sweep()
+	if len(lists.lists) != 1 {
+		t.Error("a list is swept away before its time")
+	}
+	lists.lists[0].used = start.Add(-time.Hour)
+	if lists.sweep(); len(lists.lists) != 0 || lists.sweeper != nil {
+		t.Error("a list is kept after its time though nobody asks")
+	}
+}
+
+// TestLongestCursor holds that the service accepts the longest cursor that it gives out: of an order by as many properties
+// as there may be, each with the key that takes the most room.
+func TestLongestCursor(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("\"", 600), strings.Repeat("\\", 600), strings.Repeat("<", 600), strings.Repeat("日", 512), strings.Repeat("\ufdfa", 512)} {
+		last := place{ID: maxID}
+		for range odata.MaxOrderBy {
+			last.Keys = append(last.Keys, cut(match.CaseIgnore(text), maxSortKey))
+		}
+		const sealed = 2 // The API encodes it once more, with an authentication code in front.
+		cursor := walk{ID: rand.Text(), Query: strings.Repeat("x", 16)}.cursor(last)
+		if size := (len(cursor) + 16) * 4 / 3; size+sealed > odata.MaxCursorLength {
+			t.Errorf("a cursor of %d bytes for keys of %.10q", size, text)
+		}
+		for _, key := range last.Keys {
+			if !utf8.ValidString(key) {
+				t.Errorf("a character is cut in %.10q", key)
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,11 +31,13 @@ func newWalk(q *question) walk { return walk{ID: rand.Text(), Query: q.hash()} }
 // cursor returns the walk, as far as the given place, as text for Query.Cursor.
 func (w walk) cursor(after place) string {
 	w.After = after
-	text, err := json.Marshal(w)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // It would take six bytes for one.
+	if err := encoder.Encode(w); err != nil {
 		panic(err) // Strings can always be encoded.
 	}
-	return base64.RawURLEncoding.EncodeToString(text)
+	return base64.RawURLEncoding.EncodeToString(text.Bytes())
 }
 
 // parseCursor is the reverse of cursor. The caller has made sure that the text comes from this service; one of another
@@ -71,9 +74,10 @@ func (q *question) hash() string {
 
 // Limits of the lists that are kept between the pages of walks.
 const (
-	keptListTime   = 2 * time.Minute
-	keptLists      = 64
-	keptListPlaces = 2_000_000
+	keptListTime = 2 * time.Minute
+	keptLists    = 64
+	// keptListBytes is about the memory that all lists together take.
+	keptListBytes = 64 << 20
 )
 
 // orderedLists keeps the places of walks that are under way. Losing a list costs its walk the time to make it again, and
@@ -82,11 +86,14 @@ type orderedLists struct {
 	mutex sync.Mutex
 	// lists are in the order of their last use.
 	lists []orderedList
+	// sweeper lets go of lists that nobody asks for any more; nil while there are none.
+	sweeper *time.Timer
 }
 
 type orderedList struct {
 	walk   string
 	places []place
+	size   int
 	used   time.Time
 }
 
@@ -98,28 +105,64 @@ func (l *orderedLists) find(walk string, now time.Time) ([]place, bool) {
 	if i < 0 || now.Sub(l.lists[i].used) > keptListTime {
 		return nil, false
 	}
-	places := l.lists[i].places
-	l.put(walk, places, now)
-	return places, true
+	list := l.lists[i]
+	list.used = now
+	l.put(list)
+	return list.places, true
 }
 
-// keep keeps a list.
+// keep keeps a list, unless it is larger than all together may be.
 func (l *orderedLists) keep(walk string, places []place, now time.Time) {
+	list := orderedList{walk: walk, places: places, size: sizeOf(places), used: now}
+	if list.size > keptListBytes {
+		return
+	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.put(walk, places, now)
+	l.put(list)
+	if l.sweeper == nil {
+		l.sweeper = time.AfterFunc(keptListTime, l.sweep)
+	}
+}
+
+// sizeOf is about the memory that places take.
+func sizeOf(places []place) int {
+	const header = 16 // of a string
+	size := 0
+	for _, place := range places {
+		size += 4*header + len(place.ID)
+		for _, key := range place.Keys {
+			size += header + len(key)
+		}
+	}
+	return size
 }
 
 // put makes a list the one used last, and lets go of those that are out of date or too many.
-func (l *orderedLists) put(walk string, places []place, now time.Time) {
-	l.lists = slices.DeleteFunc(l.lists, func(list orderedList) bool {
-		return list.walk == walk || now.Sub(list.used) > keptListTime
-	})
-	total := len(places)
+func (l *orderedLists) put(list orderedList) {
+	l.expire(list.used)
+	l.lists = slices.DeleteFunc(l.lists, func(other orderedList) bool { return other.walk == list.walk })
+	total := list.size
 	first := len(l.lists)
-	for first > 0 && len(l.lists)-first < keptLists-1 && total+len(l.lists[first-1].places) <= keptListPlaces {
+	for first > 0 && len(l.lists)-first < keptLists-1 && total+l.lists[first-1].size <= keptListBytes {
 		first--
-		total += len(l.lists[first].places)
+		total += l.lists[first].size
 	}
-	l.lists = append(slices.Delete(l.lists, 0, first), orderedList{walk, places, now})
+	l.lists = append(slices.Delete(l.lists, 0, first), list)
+}
+
+// expire lets go of the lists that are out of date.
+func (l *orderedLists) expire(now time.Time) {
+	l.lists = slices.DeleteFunc(l.lists, func(list orderedList) bool { return now.Sub(list.used) > keptListTime })
+}
+
+// sweep lets go of the lists that are out of date, and comes again while there are others.
+func (l *orderedLists) sweep() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.expire(time.Now())
+	l.sweeper = nil
+	if len(l.lists) > 0 {
+		l.sweeper = time.AfterFunc(keptListTime, l.sweep)
+	}
 }
