@@ -137,10 +137,11 @@ func TestDecodeChange(t *testing.T) {
 				if diff := cmp.Diff(test.want, shown(change)); diff != "" {
 					t.Error(diff)
 				}
-				if test.links == nil {
-					test.links = map[string][]string{}
+				links := test.links
+				if links == nil {
+					links = map[string][]string{}
 				}
-				if diff := cmp.Diff(test.links, shownLinks(change)); diff != "" {
+				if diff := cmp.Diff(links, shownLinks(change)); diff != "" {
 					t.Error(diff)
 				}
 			})
