@@ -143,13 +143,13 @@ func (d *Directory) hash(ctx context.Context, change *education.Change) (string,
 // breed a second one the day somebody puts the first into a school.
 func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, schools []string) error {
 	if d.oneSchool(entity.Set) && len(schools) > 1 {
-		return odata.Errorf(odata.Conflict, "schools", "a %s can be in one school only", entity.Set.Singular)
+		return oneSchoolOnly(entity.Set)
 	}
-	externalID := entity.Text("externalId")
+	property := entity.Set.HumanKey
+	externalID := entity.Text(property.Name)
 	if entity.Set != education.Classes || len(schools) > 0 || externalID == "" {
 		return nil
 	}
-	property := entity.Set.Property("externalId")
 	_, err := d.find(ctx, entity.Set, education.Key{Property: property, Value: externalID}, nil)
 	switch {
 	case odata.Is(err, odata.ItemNotFound):

@@ -83,6 +83,11 @@ func (d *Directory) oneSchool(set *education.EntitySet) bool {
 	return set == education.Users && d.rules.SchoolsPerUser != education.ManySchools
 }
 
+// oneSchoolOnly is the error for an entity that would be in more schools than the rules permit.
+func oneSchoolOnly(set *education.EntitySet) error {
+	return odata.Errorf(odata.Conflict, education.Schools.Name, "a %s can be in one school only", set.Singular)
+}
+
 func keyTexts(keys []uniqueKey) []string {
 	texts := make([]string, len(keys))
 	for i, key := range keys {

@@ -79,7 +79,7 @@ func (d *Directory) plan(ctx context.Context, found *record, change *education.C
 		}
 	}
 	if d.oneSchool(found.entity.Set) && len(schools) > 1 && len(change.Links) > 0 {
-		return nil, odata.Errorf(odata.Conflict, "schools", "a %s can be in one school only", found.entity.Set.Singular)
+		return nil, oneSchoolOnly(found.entity.Set)
 	}
 	p.guarded = p.guarded || moved || slices.ContainsFunc(p.changed, func(property *education.Property) bool {
 		return property.Unique != education.NotUnique
