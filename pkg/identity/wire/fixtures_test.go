@@ -26,6 +26,10 @@ func requestFixtures() map[string]Request {
 		}},
 		"add with post-read": &AddRequest{DN: "uid=max", PostRead: []string{"entryUUID"}},
 		"delete":             &DeleteRequest{DN: "uid=max,ou=users"},
+		"modify if": &ModifyRequest{
+			DN: "uid=max", Changes: []Change{}, Assertion: filterFixture(), PostRead: []string{"entryCSN"},
+		},
+		"delete if": &DeleteRequest{DN: "uid=max", Assertion: Equal("entryCSN", "20260101000000.000000Z#000000#000#000000")},
 		"rename":             &ModifyDNRequest{DN: "uid=max,ou=users", NewRDN: "uid=moritz", DeleteOldRDN: true},
 		"move":               &ModifyDNRequest{DN: "uid=max,ou=users", NewRDN: "uid=max", NewSuperior: ptr("ou=former")},
 		"compare":            &CompareRequest{DN: "uid=max", Attribute: "cn", Value: "Max"},

@@ -43,6 +43,8 @@ const (
 	ResultEntryAlreadyExists           ResultCode = 68
 	ResultObjectClassModsProhibited    ResultCode = 69
 	ResultOther                        ResultCode = 80
+	// ResultAssertionFailed is the result of an operation whose assertion control does not match (RFC 4528, section 4).
+	ResultAssertionFailed ResultCode = 122
 )
 
 // ResultError is an LDAP result other than success. Every error of a directory that is an LDAP result is one; an
