@@ -97,6 +97,16 @@ var rules = map[string]rule{
 		},
 		reason: "it is a directory and knows no school, user or class",
 	},
+	"pkg/identity/remote": {
+		permitted: []string{
+			"internal/passwordhash",
+			"pkg/identity/wire",
+			"pkg/identity/match",
+			"github.com/jackc/puddle/v2",
+			"go.opentelemetry.io/...",
+		},
+		reason: "it speaks to LDAP servers and knows no school, user or class",
+	},
 	"pkg/identity/identitytest": {
 		permitted: []string{
 			"pkg/education",
