@@ -29,44 +29,56 @@ type Client struct {
 // pool's.
 const maxStreams = 64
 
-// Open returns a client. It fails if the configuration is wrong; servers are looked for in the background, and one that
-// cannot be reached is no error here. The client stays the caller's to close.
+// Open returns a client. It fails if the configuration is wrong, with all of its faults; see Check. It looks for servers when
+// it is first used, and one that cannot be reached is no error here. The client stays the caller's to close.
 func Open(config Config) (*Client, error) { return open(config, defaultTiming) }
 
 func open(config Config, timing timing) (*Client, error) {
 	c := &Client{config: config.withDefaults(), streams: make(chan struct{}, maxStreams), hashing: make(passwordhash.Places, runtime.GOMAXPROCS(0))}
-	endpoints, err := c.config.endpoints()
-	if err == nil {
-		err = c.config.check(endpoints)
-	}
-	if err != nil {
+	if err := Check(c.config); err != nil {
 		return nil, err
 	}
-	secure, err := c.config.tlsConfig()
-	if err != nil {
+	if err := c.makePools(); err != nil {
 		return nil, err
 	}
-	for _, at := range endpoints {
-		s, err := newServer(at, &c.config, secure)
-		if err != nil {
-			return nil, err
-		}
-		c.servers = append(c.servers, s)
-	}
-	c.keeper = newKeeper(c.servers, timing, c.config.Logger)
+	var err error
 	if c.metrics, err = newMetrics(c); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
-	c.running.Go(func() { c.keeper.run(ctx) })
-	c.running.Go(func() { c.keeper.watch(ctx) })
+	c.keeper = newKeeper(c.servers, timing, c.config.Logger)
+	c.keeper.start = sync.OnceFunc(func() {
+		c.running.Go(func() { c.keeper.run(ctx) })
+		c.running.Go(func() { c.keeper.watch(ctx) })
+	})
 	return c, nil
+}
+
+// makePools makes a pool for each server.
+func (c *Client) makePools() error {
+	secure, err := c.config.tlsConfig()
+	if err != nil {
+		return err
+	}
+	endpoints, err := c.config.endpoints()
+	if err != nil {
+		return err
+	}
+	for _, at := range endpoints {
+		s, err := newServer(at, &c.config, secure)
+		if err != nil {
+			return err
+		}
+		c.servers = append(c.servers, s)
+	}
+	return nil
 }
 
 // Close closes all connections. It waits for the operations that are under way; later ones fail.
 func (c *Client) Close() error {
 	c.stop()
+	c.keeper.start() // A client that is used after this finds no server, instead of waiting for one.
 	c.running.Wait()
 	for _, s := range c.servers {
 		s.pool.Close()

@@ -156,25 +156,28 @@ func (c *Config) endpoints() ([]endpoint, error) {
 	return endpoints, errors.Join(faults...)
 }
 
-// check returns all faults that do not depend on a server.
-func (c *Config) check(endpoints []endpoint) error {
-	var faults []error
-	if c.BindDN != "" && c.Password == nil {
+// Check returns all faults of a configuration that can be seen without a server.
+func Check(config Config) error {
+	config = config.withDefaults()
+	endpoints, err := config.endpoints()
+	faults := []error{err}
+	if config.BindDN != "" && config.Password == nil {
 		faults = append(faults, errors.New("the LDAP account has no password"))
 	}
-	if (c.CertFile == "") != (c.KeyFile == "") {
+	if (config.CertFile == "") != (config.KeyFile == "") {
 		faults = append(faults, errors.New("a client certificate and its key must be given together"))
 	}
-	if !c.PasswordHash.known() {
-		faults = append(faults, fmt.Errorf("%q is not a way to write passwords", c.PasswordHash))
+	if !config.PasswordHash.known() {
+		faults = append(faults, fmt.Errorf("%q is not a way to write passwords", config.PasswordHash))
 	}
 	for _, at := range endpoints {
-		secure := at.tls || c.StartTLS
-		if c.BindDN == "" && at.network != "unix" && (c.CertFile == "" || !secure) {
+		secure := at.tls || config.StartTLS
+		if config.BindDN == "" && at.uri != "" && at.network != "unix" && (config.CertFile == "" || !secure) {
 			faults = append(faults, fmt.Errorf("%s needs an account to bind with, or TLS and a client certificate", at.uri))
 		}
 	}
-	return errors.Join(faults...)
+	_, err = config.tlsConfig()
+	return errors.Join(append(faults, err)...)
 }
 
 // tlsConfig reads the certificates. The configuration lacks a server's name.

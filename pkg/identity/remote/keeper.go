@@ -68,6 +68,8 @@ type keeper struct {
 	decided chan struct{}
 	// doubts wakes the goroutine that decides.
 	doubts chan struct{}
+	// start starts that goroutine, and the one that watches, when a server is first asked for.
+	start func()
 	// writing is the number of writes under way, and wrote when the last one ended.
 	writing int
 	wrote   time.Time
@@ -79,6 +81,7 @@ func newKeeper(servers []*server, timing timing, logger *slog.Logger) *keeper {
 
 // use returns the server in use. It waits for a decision under way; where no server answers, it returns at once.
 func (k *keeper) use(ctx context.Context) (choice, error) {
+	k.start()
 	for {
 		k.mu.Lock()
 		decided, current, failure := k.decided, k.current, k.failure
