@@ -122,6 +122,7 @@ func (s *settings) entities(d *directory) (*identity.Directory, error) {
 	return identity.New(identity.Config{
 		Operations: identity.Traced(d.operations),
 		UserBase:   s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: s.rules(),
+		LooseMatching: s.isRemote(),
 	})
 }
 

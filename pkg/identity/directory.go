@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -20,6 +21,9 @@ type Config struct {
 	ClassBase  string
 	SchoolBase string
 	Rules      education.Rules
+	// LooseMatching says that the directory prepares texts for comparison in another way than RFC 4518 asks, as LDAP servers
+	// do. It is then asked for what may match, and what does is decided here.
+	LooseMatching bool
 }
 
 // Directory is an education.Directory.
@@ -27,15 +31,19 @@ type Directory struct {
 	ops   Operations
 	bases map[*education.EntitySet]string
 	rules education.Rules
+	// loosely is Config.LooseMatching.
+	loosely bool
 	// lists are the orders of walks that are under way.
 	lists orderedLists
+	// demandsMember says that the directory has refused a class without members.
+	demandsMember atomic.Bool
 }
 
 var _ education.Directory = (*Directory)(nil)
 
 // New returns a Directory. It fails if a base is not a DN.
 func New(config Config) (*Directory, error) {
-	d := &Directory{ops: config.Operations, rules: config.Rules, bases: map[*education.EntitySet]string{
+	d := &Directory{ops: config.Operations, rules: config.Rules, loosely: config.LooseMatching, bases: map[*education.EntitySet]string{
 		education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
 	}}
 	for set, base := range d.bases {
@@ -245,9 +253,12 @@ const maxAmbiguous = 3
 func (d *Directory) find(ctx context.Context, set *education.EntitySet, key education.Key, extra []string) (*record, error) {
 	request := d.searchRequest(set, d.keyFilter(set, key), extra)
 	request.SizeLimit = maxAmbiguous
+	wanted := d.compare(set, key.Property, odata.Eq, key.Value)
 	var entries []*wire.Entry
 	err := d.ops.Search(ctx, request, func(entry *wire.Entry) error {
-		entries = append(entries, entry)
+		if wanted.holds(entry) == isTrue {
+			entries = append(entries, entry)
+		}
 		return nil
 	})
 	// Beyond the limit the key is ambiguous. With fewer entries than two the limit was the directory's own.

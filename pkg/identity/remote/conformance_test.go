@@ -57,6 +57,7 @@ func newDirectory(t *testing.T, operations identity.Operations, rules education.
 	t.Helper()
 	directory, err := identity.New(identity.Config{
 		Operations: identity.Traced(operations), UserBase: users, ClassBase: classes, SchoolBase: schools, Rules: rules,
+		LooseMatching: true,
 	})
 	if err != nil {
 		t.Fatal(err)
