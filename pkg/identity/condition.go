@@ -126,14 +126,16 @@ func (constant) attributes() []string      { return nil }
 // propertyCondition is what all conditions on one property share.
 type propertyCondition struct {
 	property *education.Property
-	// standIn names the attribute if it may hold a stand-in that is no value of the property, or is empty.
+	// standIn names the attribute if it may hold a stand-in that is no value of the property, or is empty; plain says that
+	// the stand-in is a blank rather than one that is noted.
 	standIn string
 	// loosely says that the directory compares texts in a way of its own: see Config.LooseMatching.
 	loosely bool
+	plain   bool
 }
 
 func (c propertyCondition) attributes() []string {
-	if c.standIn != "" {
+	if c.standIn != "" && !c.plain {
 		return []string{c.property.Attribute, attributePlaceholder}
 	}
 	return []string{c.property.Attribute}
@@ -144,10 +146,14 @@ func (c propertyCondition) present() *wire.Filter { return c.with(wire.Present(c
 
 // with narrows a filter to the entries in which the property has a value of its own.
 func (c propertyCondition) with(filter *wire.Filter) *wire.Filter {
-	if c.standIn != "" {
+	switch {
+	case c.standIn == "":
+		return filter
+	case c.plain:
+		return wire.And(filter, wire.Not(wire.Equal(c.standIn, blank)))
+	default:
 		return wire.And(filter, wire.Not(wire.Equal(attributePlaceholder, c.standIn)))
 	}
-	return filter
 }
 
 // value returns the property's value in an entry, or false if it has none.
@@ -156,7 +162,7 @@ func (c propertyCondition) value(entry *wire.Entry) (string, bool) {
 	if len(values) == 0 || values[0] == "" {
 		return "", false
 	}
-	if c.standIn != "" && containsFold(entry.Values(attributePlaceholder), c.standIn) {
+	if c.standIn != "" && (strings.TrimSpace(values[0]) == "" || containsFold(entry.Values(attributePlaceholder), c.standIn)) {
 		return "", false
 	}
 	return values[0], true

@@ -67,7 +67,7 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	if err != nil {
 		return nil, err
 	}
-	attributes := newEntry(entity, hash)
+	attributes := d.newEntry(entity, hash)
 	var schools []string
 	for _, link := range change.Links {
 		values, err := d.resolveLink(ctx, link)
@@ -89,10 +89,13 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 		return nil, err
 	}
 	keys := d.keysOf(entity, schools)
+	if d.isPlain() {
+		defer d.reserved.take(keys)()
+	}
 	if err := d.takenWithoutKey(ctx, entity, keys); err != nil {
 		return nil, err
 	}
-	if len(keys) > 0 {
+	if len(keys) > 0 && !d.isPlain() {
 		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: keyTexts(keys)})
 	}
 	dn := rdn(set.ID.Attribute, entity.ID()) + "," + d.bases[set]

@@ -24,17 +24,24 @@ type Config struct {
 	// LooseMatching says that the directory prepares texts for comparison in another way than RFC 4518 asks, as LDAP servers
 	// do. It is then asked for what may match, and what does is decided here.
 	LooseMatching bool
+	// Plain, unless nil, reports whether the directory is one as OpenCloud sets it up, with nothing of this service's:
+	// its schema has no place for unique keys, and nobody takes an entry that is deleted or renamed out of the classes
+	// that name it. It may change its mind, when a server has been set up anew.
+	Plain func() bool
 }
 
 // Directory is an education.Directory.
 type Directory struct {
-	ops   Operations
-	bases map[*education.EntitySet]string
-	rules education.Rules
+	ops     Operations
+	bases   map[*education.EntitySet]string
+	rules   education.Rules
+	isPlain func() bool
 	// loosely is Config.LooseMatching.
 	loosely bool
 	// lists are the orders of walks that are under way.
 	lists orderedLists
+	// reserved are the unique keys that are about to be written to a plain directory.
+	reserved reservations
 	// demandsMember says that the directory has refused a class without members.
 	demandsMember atomic.Bool
 }
@@ -43,9 +50,15 @@ var _ education.Directory = (*Directory)(nil)
 
 // New returns a Directory. It fails if a base is not a DN.
 func New(config Config) (*Directory, error) {
-	d := &Directory{ops: config.Operations, rules: config.Rules, loosely: config.LooseMatching, bases: map[*education.EntitySet]string{
-		education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
-	}}
+	d := &Directory{
+		ops: config.Operations, rules: config.Rules, isPlain: config.Plain, loosely: config.LooseMatching,
+		bases: map[*education.EntitySet]string{
+			education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
+		},
+	}
+	if d.isPlain == nil {
+		d.isPlain = func() bool { return false }
+	}
 	for set, base := range d.bases {
 		if dn, ok := parseDN(base); !ok || len(dn.RDNs) == 0 {
 			return nil, fmt.Errorf("identity: the base of %s is not a DN", set.Name)

@@ -98,18 +98,28 @@ func standInOf(set *education.EntitySet, property *education.Property) *educatio
 	return nil
 }
 
-// holdsStandIn reports whether the property's attribute holds a stand-in in an entry.
+// holdsStandIn reports whether the property's attribute holds a stand-in in an entry: one that is noted, or a blank,
+// which is no value of any property.
 func holdsStandIn(set *education.EntitySet, property *education.Property, entry *wire.Entry) bool {
 	standIn := standInOf(set, property)
-	return standIn != nil && slices.ContainsFunc(entry.Values(attributePlaceholder), func(name string) bool {
-		return strings.EqualFold(name, standIn.Attribute)
-	})
+	if standIn == nil {
+		return false
+	}
+	value := entry.Value(standIn.Attribute)
+	return value != "" && strings.TrimSpace(value) == "" || containsFold(entry.Values(attributePlaceholder), standIn.Attribute)
 }
+
+// blank stands in for an absent value where there is no place to note that something does.
+const blank = " "
 
 // newEntry returns the attributes of a new entry that holds the entity, without links and keys. hash is the value of
 // userPassword, or empty.
-func newEntry(entity *education.Entity, hash string) []wire.Attribute {
-	attributes := []wire.Attribute{{Type: "objectClass", Values: entity.Set.ObjectClasses}}
+func (d *Directory) newEntry(entity *education.Entity, hash string) []wire.Attribute {
+	classes := entity.Set.ObjectClasses
+	if d.isPlain() {
+		classes = without(classes, []string{classEducationObject})
+	}
+	attributes := []wire.Attribute{{Type: "objectClass", Values: classes}}
 	for _, property := range entity.Set.Properties {
 		if property.Access == education.ReadOnly && property != entity.Set.ID || property.Access == education.WriteOnly {
 			continue
@@ -121,23 +131,28 @@ func newEntry(entity *education.Entity, hash string) []wire.Attribute {
 	if hash != "" {
 		attributes = append(attributes, wire.Attribute{Type: attributePassword, Values: []string{hash}})
 	}
-	return append(attributes, standIns(entity)...)
+	return append(attributes, d.standIns(entity)...)
 }
 
 // standIns returns the attributes that the structural class demands and no property of the entity gives, and the note
 // of those that a property would be read from.
-func standIns(entity *education.Entity) []wire.Attribute {
+func (d *Directory) standIns(entity *education.Entity) []wire.Attribute {
 	var attributes []wire.Attribute
 	var noted []string
+	plain := d.isPlain()
 	for _, standIn := range entity.Set.StandIns {
 		property := propertyOf(entity.Set, standIn.Attribute)
 		if property != nil && entity.Value(property) != nil {
 			continue
 		}
-		attributes = append(attributes, wire.Attribute{Type: standIn.Attribute, Values: []string{entity.Text(standIn.Property)}})
-		if property != nil {
+		value := entity.Text(standIn.Property)
+		switch {
+		case property != nil && !plain:
 			noted = append(noted, standIn.Attribute)
+		case property != nil && !d.rules.Compatible:
+			value = blank
 		}
+		attributes = append(attributes, wire.Attribute{Type: standIn.Attribute, Values: []string{value}})
 	}
 	if len(noted) > 0 {
 		attributes = append(attributes, wire.Attribute{Type: attributePlaceholder, Values: noted})

@@ -154,7 +154,8 @@ func (d *Directory) taken(ctx context.Context, set *education.EntitySet, keys []
 }
 
 // takenWithoutKey finds entries that have one of an entity's unique values but no unique keys, as OpenCloud's graph
-// service makes them. The directory cannot refuse what it does not see, so they are looked for before a write.
+// service makes them, and as all are in a plain directory. The directory cannot refuse what it does not see, so they are
+// looked for before a write.
 func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entity, keys []uniqueKey) error {
 	var filters []*wire.Filter
 	for _, key := range keys {
@@ -165,7 +166,10 @@ func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entit
 	if len(filters) == 0 {
 		return nil
 	}
-	filter := wire.And(anyOf(filters), wire.Not(wire.Present(attributeUniqueKey)))
+	filter := anyOf(filters)
+	if !d.isPlain() {
+		filter = wire.And(filter, wire.Not(wire.Present(attributeUniqueKey)))
+	}
 	for other, err := range d.search(ctx, entity.Set, filter, []string{attributeMemberOfSchool}) {
 		if err != nil {
 			return err

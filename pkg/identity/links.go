@@ -148,6 +148,9 @@ func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key ed
 				return struct{}{}, err
 			}
 		}
+		if err := d.follow(ctx, set, found.entry.DN, ""); err != nil {
+			return struct{}{}, err
+		}
 		request := &wire.DeleteRequest{DN: found.entry.DN}
 		if key.Versions != nil {
 			request.Assertion = unchanged(set, found.entry)

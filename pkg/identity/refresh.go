@@ -13,6 +13,9 @@ import (
 // repeated after an error.
 func (d *Directory) RefreshKeys(ctx context.Context) (int, error) {
 	changed := 0
+	if d.isPlain() {
+		return changed, nil
+	}
 	for _, set := range education.EntitySets {
 		var ids []string
 		for found, err := range d.searchAll(ctx, set, everything, nil) {

@@ -54,7 +54,7 @@ func (d *Directory) conditions(ctx context.Context, set *education.EntitySet, fi
 func (d *Directory) on(set *education.EntitySet, property *education.Property) propertyCondition {
 	on := propertyCondition{property: property, loosely: d.loosely && property.Type == education.String}
 	if standIn := standInOf(set, property); standIn != nil && !d.rules.Compatible {
-		on.standIn = standIn.Attribute
+		on.standIn, on.plain = standIn.Attribute, d.isPlain()
 	}
 	return on
 }

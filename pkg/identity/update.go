@@ -79,7 +79,7 @@ func (d *Directory) plan(ctx context.Context, found *record, change *education.C
 			return nil, err
 		}
 	}
-	p.standIns()
+	d.planStandIns(p)
 	schools := found.entry.Values(attributeMemberOfSchool)
 	moved := false
 	for _, link := range change.Links {
@@ -188,8 +188,8 @@ func (p *plan) renames(property *education.Property) bool {
 	})
 }
 
-// standIns plans new stand-ins if the change begins or ends one, or changes the value that one is taken from.
-func (p *plan) standIns() {
+// planStandIns plans new stand-ins if the change begins or ends one, or changes the value that one is taken from.
+func (d *Directory) planStandIns(p *plan) {
 	set := p.next.Set
 	touched := slices.ContainsFunc(set.StandIns, func(standIn education.StandIn) bool {
 		own, source := propertyOf(set, standIn.Attribute), set.Property(standIn.Property)
@@ -202,7 +202,7 @@ func (p *plan) standIns() {
 	}
 	p.guarded = true
 	noted := false
-	for _, attribute := range standIns(p.next) {
+	for _, attribute := range d.standIns(p.next) {
 		noted = noted || attribute.Type == attributePlaceholder
 		p.changes = slices.DeleteFunc(p.changes, func(change wire.Change) bool { return change.Attribute.Type == attribute.Type })
 		p.replace(attribute.Type, attribute.Values)
@@ -261,6 +261,16 @@ func (p *plan) setKeys(want []uniqueKey, asked func(*education.Property) bool) {
 	}
 }
 
+// plainRequest returns the Modify of a plan for a plain directory, where the stamp of the entry takes the place of the
+// revision. After a rename the stamp is another one.
+func (p *plan) plainRequest() *wire.ModifyRequest {
+	request := &wire.ModifyRequest{DN: p.record.entry.DN, Changes: p.changes, Assertion: p.assertion}
+	if p.guarded && p.newRDN == "" && len(p.changes) > 0 {
+		request.Assertion = unchanged(p.next.Set, p.record.entry)
+	}
+	return request
+}
+
 // request returns the Modify of a plan. An entry made by OpenCloud's graph service gets the object class that permits
 // unique keys.
 func (p *plan) request(optional bool) *wire.ModifyRequest {
@@ -296,16 +306,22 @@ func (p *plan) asked() []uniqueKey {
 // modify makes a plan's Modify, without the optional keys if another entry has one of them.
 func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []string) (*wire.Entry, error) {
 	request := p.request(true)
+	if d.isPlain() {
+		request = p.plainRequest()
+	}
 	request.DN, request.PostRead = dn, postRead
 	if len(request.Changes) == 0 {
 		// A rename was all there was to do; a Modify without changes is a protocol error to some servers.
 		return nil, nil
 	}
+	if d.isPlain() {
+		defer d.reserved.take(p.asked())()
+	}
 	if err := d.takenWithoutKey(ctx, p.next, p.asked()); err != nil {
 		return nil, err
 	}
 	entry, err := d.ops.Modify(ctx, request)
-	if len(p.optional) == 0 || !hasCode(err, wire.ResultConstraintViolation) {
+	if len(p.optional) == 0 || d.isPlain() || !hasCode(err, wire.ResultConstraintViolation) {
 		return entry, err
 	}
 	request.Changes = p.request(false).Changes
@@ -331,6 +347,10 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 		if dn, err = d.rename(ctx, oldDN, p.newRDN); err != nil {
 			return nil, d.whyNotChanged(ctx, p, err)
 		}
+		if err = d.follow(ctx, set, oldDN, dn); err != nil {
+			d.renameBack(ctx, set, dn, oldDN)
+			return nil, err
+		}
 	}
 	if len(p.changes) == 0 && p.newRDN == "" {
 		return p.record.entity, nil
@@ -338,7 +358,7 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 	entry, err := d.modify(ctx, p, dn, attributesOf(set))
 	if err != nil {
 		if p.newRDN != "" {
-			d.renameBack(ctx, dn, oldDN)
+			d.renameBack(ctx, set, dn, oldDN)
 		}
 		return nil, d.whyNotChanged(ctx, p, err)
 	}
@@ -382,9 +402,14 @@ func (d *Directory) rename(ctx context.Context, dn, newRDN string) (string, erro
 func isIDName(rdn string) bool { return strings.HasPrefix(rdn, attributeID+"=") }
 
 // renameBack undoes a rename, also when the request has been given up meanwhile.
-func (d *Directory) renameBack(ctx context.Context, dn, oldDN string) {
+func (d *Directory) renameBack(ctx context.Context, set *education.EntitySet, dn, oldDN string) {
+	ctx = context.WithoutCancel(ctx)
 	oldRDN, _, _ := splitDN(oldDN)
-	if _, err := d.rename(context.WithoutCancel(ctx), dn, oldRDN); err != nil {
+	_, err := d.rename(ctx, dn, oldRDN)
+	if err == nil {
+		err = d.follow(ctx, set, dn, oldDN)
+	}
+	if err != nil {
 		slog.ErrorContext(ctx, "an entry was renamed for a change that failed, and could not be renamed back", "dn", dn, "error", err)
 	}
 }

@@ -29,14 +29,6 @@ var texts = []string{
 	"🏫", "é", "e\u0301", "2026-01-01T00:00:00Z", "not", "#", "id eq 'x'", "5a", "4711", "$count", "{}", `"`, "ß", "ſ", "a\u00adb",
 }
 
-// A Difference is something in which a directory may depart from what the others do.
-type Difference int
-
-// InvisibleCharactersCount permits that a text is found only by one that has the same characters that nobody sees, such as
-// soft hyphens, where it has any. RFC 4518, section 2.2 takes them out of both; OpenLDAP and 389-DS do not, and no filter
-// could ask for a text with any number of them in it.
-const InvisibleCharactersCount Difference = iota
-
 // RunGenerated asks the directories that open returns for what generated filters select, and compares the answers with
 // an evaluation of the filters in memory. See Run for open.
 func RunGenerated(t *testing.T, open func(t *testing.T, rules education.Rules) education.Directory, permitted ...Difference) {

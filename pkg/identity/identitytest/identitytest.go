@@ -6,6 +6,7 @@
 package identitytest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/opencloud-eu/education/pkg/education"
@@ -18,18 +19,47 @@ type conformanceTest struct {
 	run   func(s *subject)
 }
 
-// Run runs the suite on the directories that open returns. In short mode the large lists are smaller.
+// Difference is a reason why a directory does not keep a promise of the suite.
+type Difference string
+
+// The differences that are permitted.
+const (
+	// NoNotes: the schema has no place to note that an attribute holds a stand-in. In compatibility mode, where a
+	// stand-in is shown, it then cannot be told from a value that somebody gave, and stays as it is.
+	NoNotes Difference = "stand-ins cannot be noted"
+	// InvisibleCharactersCount: a text with characters that nobody sees, such as soft hyphens, is found only as it is spelt.
+	// RFC 4518, section 2.2 takes them out before a comparison; OpenLDAP and 389-DS do not, and no filter could ask for a
+	// text with any number of them in it. It concerns RunGenerated.
+	InvisibleCharactersCount Difference = "characters that nobody sees count"
+)
+
+// leftOut lists the tests that a difference leaves out.
+var leftOut = map[Difference][]string{
+	NoNotes: {"a user without surname shows the username in compatibility mode"},
+}
+
+// Run runs the suite on the directories that open returns, but for what the permitted differences leave out. In short mode the large lists are smaller.
 //
 // Each call of open returns a directory without entities that keeps the given rules, their clock included. It is called
 // once for each test, by tests that run at the same time; what one of its directories holds, no other may see or take a
 // unique value from. It releases what it takes with t.Cleanup.
-func Run(t *testing.T, open func(t *testing.T, rules education.Rules) education.Directory) {
+func Run(t *testing.T, open func(t *testing.T, rules education.Rules) education.Directory, permitted ...Difference) {
 	var all []conformanceTest
 	for _, tests := range [][]conformanceTest{
 		propertyTests, keyTests, uniqueTests, filterTests, linkTests, deletionTests, failureTests,
 		concurrencyTests, revisionTests, versionTests, listTests, operatorTests, pageTests, expansionTests,
 	} {
 		all = append(all, tests...)
+	}
+	for _, difference := range permitted {
+		for _, name := range leftOut[difference] {
+			before := len(all)
+			all = slices.DeleteFunc(all, func(test conformanceTest) bool { return test.name == name })
+			if len(all) == before {
+				t.Errorf("a difference leaves out %q, which is no test", name)
+			}
+			t.Logf("left out, because %s: %s", difference, name)
+		}
 	}
 	for _, test := range all {
 		t.Run(test.name, func(t *testing.T) {
