@@ -14,9 +14,9 @@ type record struct {
 	attributes []ldap.Attribute
 }
 
-// add returns the request that adds the entry under a DN.
-func (r *record) add(dn string) *ldap.AddRequest {
-	request := ldap.NewAddRequest(dn, nil)
+// add returns the request that adds the entry.
+func (r *record) add() *ldap.AddRequest {
+	request := ldap.NewAddRequest(r.dn, nil)
 	request.Attributes = r.attributes
 	return request
 }
@@ -94,4 +94,13 @@ func (r *record) put(name, value string) {
 		}
 	}
 	r.attributes = append(r.attributes, ldap.Attribute{Type: name, Vals: []string{value}})
+}
+
+// replace gives an attribute that the entry has another value.
+func (r *record) replace(name, value string) {
+	for i := range r.attributes {
+		if strings.EqualFold(r.attributes[i].Type, name) {
+			r.attributes[i].Vals = []string{value}
+		}
+	}
 }

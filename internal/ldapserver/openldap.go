@@ -92,6 +92,10 @@ type openLDAP struct {
 	// deploy/openldap as the server's options change them.
 	folder, programs, source string
 	addresses                string
+	// grown says that the database of the tests' own trees is there, and overlay is the DN of what keeps unique keys
+	// unique in it, if anything does.
+	grown   bool
+	overlay string
 }
 
 func startOpenLDAP(folder string, wanted settings) (*Server, error) {
@@ -266,79 +270,89 @@ func (l *openLDAP) command() *exec.Cmd {
 	return exec.Command(filepath.Join(l.programs, "slapd"), "-F", l.path("config"), "-h", l.addresses, "-d", "stats")
 }
 
-// grow adds a database, made of the same file as the first one. The tree cannot be a part of the first one's: the overlays
-// know one tree a database, and a database below another would have to stand before it.
+// testSuffix is above the trees that tests have for themselves.
+const testSuffix = "o=tests"
+
+// grow adds a tree to a second database, which is made of the same file as the first one and differs in two points: its
+// access rules hold in every tree, and the unique overlay knows each tree as a domain of its own. A database for each
+// tree is not possible: threads of slapd 2.5 have room for some 30.
 func (l *openLDAP) grow(server *Server, name string) (Bases, error) {
 	connection, err := server.connect(server.Admin)
 	if err != nil {
 		return Bases{}, err
 	}
 	defer connection.Close()
-	bases := basesBelow("ou=" + name + ",o=tests")
-	data := l.path("data-" + name)
-	if err := os.Mkdir(data, 0o700); err != nil {
-		return Bases{}, err
+	bases := basesBelow("ou=" + name + "," + testSuffix)
+	unique := "serialize ldap:///" + bases.Suffix + "?educationUniqueKey?sub"
+	switch {
+	case !l.grown:
+		err = l.addDatabase(connection, server, unique)
+	case l.overlay != "":
+		err = addValue(connection, l.overlay, "olcUniqueURI", unique)
 	}
-	values := map[string]string{
-		"SUFFIX": bases.Suffix, "SUFFIX_CLASS": "organizationalUnit", "SUFFIX_RDN": "ou: " + name,
-		"ADMIN": server.Admin.DN, "SERVICE": server.BindDN, "READER": server.Reader.DN, "DATA": data,
-	}
-	if err := l.addDatabase(connection, values); err != nil {
-		return Bases{}, err
-	}
-	return bases, l.addBase(connection, values)
-}
-
-// template reads the records of a file of deploy/openldap.
-func (l *openLDAP) template(file string, values map[string]string) ([]*record, error) {
-	text, err := os.ReadFile(filepath.Join(l.source, file))
 	if err != nil {
-		return nil, err
+		return Bases{}, err
 	}
-	return parseLDIF(fill(string(text), values))
+	return bases, l.addTree(connection, bases.Suffix, name)
 }
 
-// addDatabase adds the database and its overlays.
-func (l *openLDAP) addDatabase(connection *ldap.Conn, values map[string]string) error {
-	records, err := l.template("database.ldif", values)
+func addValue(connection *ldap.Conn, dn, attribute, value string) error {
+	request := ldap.NewModifyRequest(dn, nil)
+	request.Add(attribute, []string{value})
+	return connection.Modify(request)
+}
+
+// everyTree turns the access rules of one tree into those of all trees below testSuffix.
+var everyTree = strings.NewReplacer(
+	`to dn.regex="^ou=(users|groups|tenants),@SUFFIX@$"`, `to dn.regex="^ou=(users|groups|tenants),ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.subtree="ou=users,@SUFFIX@"`, `to dn.regex="^(.+,)?ou=users,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=users,@SUFFIX@"`, `to dn.regex="^.+,ou=users,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=groups,@SUFFIX@"`, `to dn.regex="^.+,ou=groups,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=tenants,@SUFFIX@"`, `to dn.regex="^.+,ou=tenants,ou=[^,]+,`+testSuffix+`$"`,
+)
+
+// addDatabase adds the database of the tests' own trees, and its overlays.
+func (l *openLDAP) addDatabase(connection *ldap.Conn, server *Server, unique string) error {
+	if err := os.Mkdir(l.path("data-tests"), 0o700); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(l.source, "database.ldif"))
 	if err != nil {
 		return err
 	}
-	var database string
-	for _, record := range records {
-		dn := record.dn
-		if database != "" {
-			// In the file the overlays name the first database.
-			dn = strings.Replace(dn, "olcDatabase={1}mdb,cn=config", database, 1)
-		}
-		if err := connection.Add(record.add(dn)); err != nil {
-			return fmt.Errorf("add %s: %w", dn, err)
-		}
-		if database == "" {
-			if database, err = databaseWith(connection, values["SUFFIX"]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// databaseWith returns the DN of the database with a suffix, which the server has numbered.
-func databaseWith(connection *ldap.Conn, suffix string) (string, error) {
-	result, err := connection.Search(ldap.NewSearchRequest("cn=config", ldap.ScopeSingleLevel, ldap.NeverDerefAliases, 0, 0, false,
-		"(olcSuffix="+suffix+")", []string{"1.1"}, nil))
+	records, err := parseLDIF(fill(everyTree.Replace(string(text)), map[string]string{
+		"SUFFIX": testSuffix, "ADMIN": server.Admin.DN, "SERVICE": server.BindDN, "READER": server.Reader.DN, "DATA": l.path("data-tests"),
+	}))
 	if err != nil {
-		return "", err
+		return err
 	}
-	if len(result.Entries) != 1 {
-		return "", fmt.Errorf("%d databases with the suffix %s", len(result.Entries), suffix)
+	for _, record := range records {
+		// The server numbers databases and overlays. In the file the overlays name the first database.
+		record.dn = strings.Replace(record.dn, "olcDatabase={1}mdb", "olcDatabase={2}mdb", 1)
+		record.replace("olcUniqueURI", unique)
+		if err := connection.Add(record.add()); err != nil {
+			return fmt.Errorf("add %s: %w", record.dn, err)
+		}
+		if strings.HasPrefix(record.dn, "olcOverlay=unique,") {
+			l.overlay = strings.Replace(record.dn, "=unique", "={0}unique", 1)
+		}
 	}
-	return result.Entries[0].DN, nil
+	l.grown = true
+	root := &record{dn: testSuffix}
+	root.put("objectClass", "organization")
+	return connection.Add(root.add())
 }
 
-// addBase adds the first entries, without the accounts: those of the first tree have their rights in this one.
-func (l *openLDAP) addBase(connection *ldap.Conn, values map[string]string) error {
-	records, err := l.template("base.ldif", values)
+// addTree adds the first entries of a tree, without the accounts: those of the server's first tree have their rights in
+// this one.
+func (l *openLDAP) addTree(connection *ldap.Conn, suffix, name string) error {
+	text, err := os.ReadFile(filepath.Join(l.source, "base.ldif"))
+	if err != nil {
+		return err
+	}
+	records, err := parseLDIF(fill(string(text), map[string]string{
+		"SUFFIX": suffix, "SUFFIX_CLASS": "organizationalUnit", "SUFFIX_RDN": "ou: " + name,
+	}))
 	if err != nil {
 		return err
 	}
@@ -346,7 +360,7 @@ func (l *openLDAP) addBase(connection *ldap.Conn, values map[string]string) erro
 		if strings.HasPrefix(record.dn, "cn=") {
 			continue
 		}
-		if err := connection.Add(record.add(record.dn)); err != nil {
+		if err := connection.Add(record.add()); err != nil {
 			return fmt.Errorf("add %s: %w", record.dn, err)
 		}
 	}
