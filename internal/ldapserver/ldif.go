@@ -95,12 +95,3 @@ func (r *record) put(name, value string) {
 	}
 	r.attributes = append(r.attributes, ldap.Attribute{Type: name, Vals: []string{value}})
 }
-
-// replace gives an attribute that the entry has another value.
-func (r *record) replace(name, value string) {
-	for i := range r.attributes {
-		if strings.EqualFold(r.attributes[i].Type, name) {
-			r.attributes[i].Vals = []string{value}
-		}
-	}
-}

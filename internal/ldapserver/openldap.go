@@ -92,10 +92,6 @@ type openLDAP struct {
 	// deploy/openldap as the server's options change them.
 	folder, programs, source string
 	addresses                string
-	// grown says that the database of the tests' own trees is there, and overlay is the DN of what keeps unique keys
-	// unique in it, if anything does.
-	grown   bool
-	overlay string
 }
 
 func startOpenLDAP(folder string, wanted settings) (*Server, error) {
@@ -117,7 +113,7 @@ func setUpOpenLDAP(folder string, wanted settings) (*Server, error) {
 		Socket: filepath.Join(folder, "ldapi"), LogFile: filepath.Join(folder, "log"), flavour: l,
 	}
 	server.SocketURI = "ldapi://" + url.QueryEscape(server.Socket)
-	if err := l.copyFiles(wanted); err != nil {
+	if err := l.copyFiles(server, wanted); err != nil {
 		return nil, err
 	}
 	if err := l.copyPrograms(); err != nil {
@@ -127,7 +123,13 @@ func setUpOpenLDAP(folder string, wanted settings) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return server, l.setUp(options)
+	if err := l.setUp(options); err != nil {
+		return nil, err
+	}
+	if err := l.giveAdminPassword(); err != nil {
+		return nil, err
+	}
+	return server, l.offline("dn: "+testSuffix+"\nobjectClass: organization\no: tests\n", "slapadd", "-b", testSuffix)
 }
 
 // listen chooses the server's addresses and returns setup's options for them.
@@ -154,8 +156,9 @@ func (l *openLDAP) listen(server *Server, wanted settings) ([]string, error) {
 	return []string{"--tls-certificate", files.certificate, "--tls-key", files.key, "--tls-ca", files.ca}, nil
 }
 
-// copyFiles copies the files of deploy/openldap with the changes that were wished for.
-func (l *openLDAP) copyFiles(wanted settings) error {
+// copyFiles copies the files of deploy/openldap with the changes that were wished for, and adds the database of the tests'
+// own trees.
+func (l *openLDAP) copyFiles(server *Server, wanted settings) error {
 	original, err := deployFolder("openldap")
 	if err != nil {
 		return err
@@ -168,12 +171,18 @@ func (l *openLDAP) copyFiles(wanted settings) error {
 			return err
 		}
 	}
-	file := filepath.Join(l.source, "database.ldif")
-	text, err := os.ReadFile(file)
+	text, err := l.read("database.ldif")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, []byte(wanted.change(string(text))), 0o600)
+	text = wanted.change(text)
+	text += "\n" + testDatabase(text, map[string]string{
+		"SUFFIX": testSuffix, "ADMIN": server.Admin.DN, "SERVICE": server.BindDN, "READER": server.Reader.DN, "DATA": l.path("data-tests"),
+	})
+	if err := os.Mkdir(l.path("data-tests"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(l.source, "database.ldif"), []byte(text), 0o600)
 }
 
 var (
@@ -251,17 +260,12 @@ func (l *openLDAP) setUp(options []string) error {
 	if err != nil {
 		return fmt.Errorf("deploy/openldap/setup: %w\n%s", err, output)
 	}
-	return l.giveAdminPassword()
+	return nil
 }
 
 // giveAdminPassword lets tests bind as the administrator, who is otherwise known by the Unix socket alone.
 func (l *openLDAP) giveAdminPassword() error {
-	change := exec.Command(filepath.Join(l.programs, "slapmodify"), "-n", "0", "-F", l.path("config"))
-	change.Stdin = strings.NewReader("dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nadd: olcRootPW\nolcRootPW: " + adminPassword + "\n")
-	if output, err := change.CombinedOutput(); err != nil {
-		return fmt.Errorf("give the administrator a password: %w\n%s", err, output)
-	}
-	return nil
+	return l.offline("dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nadd: olcRootPW\nolcRootPW: "+adminPassword+"\n", "slapmodify", "-n", "0")
 }
 
 func (l *openLDAP) path(name string) string { return filepath.Join(l.folder, name) }
@@ -270,37 +274,13 @@ func (l *openLDAP) command() *exec.Cmd {
 	return exec.Command(filepath.Join(l.programs, "slapd"), "-F", l.path("config"), "-h", l.addresses, "-d", "stats")
 }
 
-// testSuffix is above the trees that tests have for themselves.
-const testSuffix = "o=tests"
+// testSuffix is above the trees that tests have for themselves, and maxTrees is how many there can be.
+const (
+	testSuffix = "o=tests"
+	maxTrees   = 1000
+)
 
-// grow adds a tree to a second database, which is made of the same file as the first one and differs in two points: its
-// access rules hold in every tree, and the unique overlay knows each tree as a domain of its own. A database for each
-// tree is not possible: threads of slapd 2.5 have room for some 30.
-func (l *openLDAP) grow(server *Server, name string) (Bases, error) {
-	connection, err := server.connect(server.Admin)
-	if err != nil {
-		return Bases{}, err
-	}
-	defer connection.Close()
-	bases := basesBelow("ou=" + name + "," + testSuffix)
-	unique := "serialize ldap:///" + bases.Suffix + "?educationUniqueKey?sub"
-	switch {
-	case !l.grown:
-		err = l.addDatabase(connection, server, unique)
-	case l.overlay != "":
-		err = addValue(connection, l.overlay, "olcUniqueURI", unique)
-	}
-	if err != nil {
-		return Bases{}, err
-	}
-	return bases, l.addTree(connection, bases.Suffix, name)
-}
-
-func addValue(connection *ldap.Conn, dn, attribute, value string) error {
-	request := ldap.NewModifyRequest(dn, nil)
-	request.Add(attribute, []string{value})
-	return connection.Modify(request)
-}
+func testTree(number int) Bases { return basesBelow(fmt.Sprintf("ou=tree%d,%s", number, testSuffix)) }
 
 // everyTree turns the access rules of one tree into those of all trees below testSuffix.
 var everyTree = strings.NewReplacer(
@@ -311,47 +291,65 @@ var everyTree = strings.NewReplacer(
 	`to dn.children="ou=tenants,@SUFFIX@"`, `to dn.regex="^.+,ou=tenants,ou=[^,]+,`+testSuffix+`$"`,
 )
 
-// addDatabase adds the database of the tests' own trees, and its overlays.
-func (l *openLDAP) addDatabase(connection *ldap.Conn, server *Server, unique string) error {
-	if err := os.Mkdir(l.path("data-tests"), 0o700); err != nil {
-		return err
-	}
-	text, err := os.ReadFile(filepath.Join(l.source, "database.ldif"))
-	if err != nil {
-		return err
-	}
-	records, err := parseLDIF(fill(everyTree.Replace(string(text)), map[string]string{
-		"SUFFIX": testSuffix, "ADMIN": server.Admin.DN, "SERVICE": server.BindDN, "READER": server.Reader.DN, "DATA": l.path("data-tests"),
-	}))
-	if err != nil {
-		return err
-	}
-	for _, record := range records {
-		// The server numbers databases and overlays. In the file the overlays name the first database.
-		record.dn = strings.Replace(record.dn, "olcDatabase={1}mdb", "olcDatabase={2}mdb", 1)
-		record.replace("olcUniqueURI", unique)
-		if err := connection.Add(record.add()); err != nil {
-			return fmt.Errorf("add %s: %w", record.dn, err)
+var (
+	uniqueness    = regexp.MustCompile(`(?m)^olcUniqueURI: (.*)$`)
+	firstDatabase = regexp.MustCompile(`(?m)^(dn: olcOverlay=.*,olcDatabase=)\{1\}mdb,`)
+)
+
+// testDatabase returns a second database, which is made of the same file as the first one and differs in two points: its
+// access rules hold in every tree below testSuffix, and the unique overlay knows each of them as a domain of its own. A
+// database for each tree is not possible: threads of slapd 2.5 have room for some 30. Nor are domains that are added when
+// a tree is: slapd interrupts everybody's searches for a change of its configuration, and answers some of them "busy".
+func testDatabase(text string, values map[string]string) string {
+	text = firstDatabase.ReplaceAllString(everyTree.Replace(text), "${1}{2}mdb,")
+	text = uniqueness.ReplaceAllStringFunc(text, func(line string) string {
+		lines := make([]string, maxTrees)
+		for number := range lines {
+			lines[number] = strings.ReplaceAll(line, "@SUFFIX@", testTree(number).Suffix)
 		}
-		if strings.HasPrefix(record.dn, "olcOverlay=unique,") {
-			l.overlay = strings.Replace(record.dn, "=unique", "={0}unique", 1)
-		}
-	}
-	l.grown = true
-	root := &record{dn: testSuffix}
-	root.put("objectClass", "organization")
-	return connection.Add(root.add())
+		return strings.Join(lines, "\n")
+	})
+	return fill(text, values)
 }
 
-// addTree adds the first entries of a tree, without the accounts: those of the server's first tree have their rights in
-// this one.
+// offline runs one of slapd's programs on the files of a server that does not run.
+func (l *openLDAP) offline(input, program string, arguments ...string) error {
+	command := exec.Command(filepath.Join(l.programs, program), append(arguments, "-F", l.path("config"))...)
+	command.Stdin = strings.NewReader(input)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, output)
+	}
+	return nil
+}
+
+// read returns the text of a file of deploy/openldap.
+func (l *openLDAP) read(file string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(l.source, file))
+	return string(text), err
+}
+
+func (l *openLDAP) grow(server *Server, number int, name string) (Bases, error) {
+	if number >= maxTrees {
+		return Bases{}, fmt.Errorf("there are %d trees already", maxTrees)
+	}
+	connection, err := server.connect(server.Admin)
+	if err != nil {
+		return Bases{}, err
+	}
+	defer connection.Close()
+	bases := testTree(number)
+	return bases, l.addTree(connection, bases.Suffix, name)
+}
+
+// addTree adds the first entries of a tree, the test's name among them. The accounts are left out: those of the server's
+// first tree have their rights in this one.
 func (l *openLDAP) addTree(connection *ldap.Conn, suffix, name string) error {
-	text, err := os.ReadFile(filepath.Join(l.source, "base.ldif"))
+	text, err := l.read("base.ldif")
 	if err != nil {
 		return err
 	}
-	records, err := parseLDIF(fill(string(text), map[string]string{
-		"SUFFIX": suffix, "SUFFIX_CLASS": "organizationalUnit", "SUFFIX_RDN": "ou: " + name,
+	records, err := parseLDIF(fill(text, map[string]string{
+		"SUFFIX": suffix, "SUFFIX_CLASS": "organizationalUnit", "SUFFIX_RDN": "description: " + name,
 	}))
 	if err != nil {
 		return err
