@@ -1,6 +1,7 @@
 package odata
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -64,7 +65,7 @@ func parseExpandItem(item string, resource Resource) (Expand, error) {
 	}
 	target, navigation, ok := resource.navigation(name)
 	if !ok {
-		return Expand{}, Errorf(InvalidRequest, shown, "unknown navigation property %q in $expand", shown)
+		return Expand{}, Errorf(InvalidRequest, cmp.Or(shown, OptionExpand), "unknown navigation property %q in $expand", shown)
 	}
 	if !hasOptions {
 		return Expand{navigation, &Query{}}, nil

@@ -95,6 +95,7 @@ func TestExpandRefuses(t *testing.T) {
 		{"option without its owner", "$select=id", InvalidRequest, "$select=id"},
 		{"empty name", "schools,,members", InvalidRequest, expand},
 		{"comma alone", ",", InvalidRequest, expand},
+		{"unprintable", "\u200b", InvalidRequest, expand},
 		{"too many", strings.Repeat("schools,", MaxExpand) + "schools", InvalidRequest, expand},
 	}
 	for _, test := range tests {
@@ -128,6 +129,7 @@ func FuzzExpand(f *testing.F) {
 		if len(text) > MaxOptionLength {
 			return // ParseQuery refuses it.
 		}
+		checkTime(t, "parse", maxParse, func() { _, _ = parseExpand(text, everything) })
 		expands, err := parseExpand(text, everything)
 		if err != nil {
 			checkFault(t, err)
@@ -145,5 +147,6 @@ func FuzzExpand(f *testing.F) {
 				t.Fatalf("%q has an option that schools do not answer: %+v", text, expand.Query)
 			}
 		}
+		checkQuery(t, &Query{Expand: expands})
 	})
 }
