@@ -266,7 +266,7 @@ func (m *matrix) fill(t *testing.T, text string) string {
 }
 
 // cursorOf returns the cursor of a link to the next page.
-func cursorOf(t *testing.T, link string) string {
+func cursorOf(t testing.TB, link string) string {
 	t.Helper()
 	parsed, err := url.Parse(link)
 	if err != nil || parsed.Query().Get("$skiptoken") == "" {
@@ -284,7 +284,7 @@ type list struct {
 }
 
 // decodeList reads a response that has to be a list.
-func decodeList(t *testing.T, response *httptest.ResponseRecorder) list {
+func decodeList(t testing.TB, response *httptest.ResponseRecorder) list {
 	t.Helper()
 	var got list
 	if err := json.Unmarshal(response.Body.Bytes(), &got); err != nil || response.Code != http.StatusOK || got.Value == nil {
