@@ -105,7 +105,7 @@ func start(t testing.TB, env ...string) *server {
 		dataDir: filepath.Join(t.TempDir(), "data"),
 		root:    "/graph",
 		log:     &logBuffer{},
-		client:  &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		client:  &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: crowdClients}},
 		secrets: []string{canary},
 	}
 	s.env = append([]string{
