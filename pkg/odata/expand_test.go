@@ -69,6 +69,8 @@ func TestExpandRefuses(t *testing.T) {
 		{"option without its dollar", "schools(select=id)", InvalidRequest, "select"},
 		{"option twice", "schools($top=1;$top=2)", InvalidRequest, OptionTop},
 		{"options separated by an ampersand", "schools($top=1&$select=id)", InvalidRequest, OptionTop},
+		{"option without a name", "schools(=id)", InvalidRequest, expand},
+		{"option with an unprintable name", "schools(\u200b=id)", InvalidRequest, expand},
 		{"empty value", "schools($select=)", InvalidRequest, OptionSelect},
 		{"bad number", "schools($top=-1)", InvalidRequest, OptionTop},
 		{"unknown property", "schools($select=displayName)", InvalidRequest, "displayName"},
