@@ -46,9 +46,16 @@ func (s *server) fill(t testing.TB, schools, users int) crowd {
 
 // crowdUser is the body that creates user i.
 func crowdUser(i int) string {
+	role := "student"
+	if isTeacher(i) {
+		role = "teacher"
+	}
 	return fmt.Sprintf(`{"displayName":"%s","onPremisesSamAccountName":"user%[2]d","mail":"user%[2]d@example.org","givenName":"Given %[2]d",
-		"surname":"Surname %[2]d","primaryRole":"student","externalId":"ext-%[2]d"}`, crowdName(i), i)
+		"surname":"Surname %[2]d","primaryRole":"%[3]s","externalId":"ext-%[2]d"}`, crowdName(i), i, role)
 }
+
+// isTeacher says which role user i has.
+func isTeacher(i int) bool { return i%4 == 3 }
 
 // crowdName is the name of user i. The order of names has nothing to do with that of numbers.
 func crowdName(i int) string { return fmt.Sprintf("User %06d", i*7919%1_000_003) }
