@@ -40,16 +40,24 @@ type settings struct {
 	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
 	TrustedProxies string `env:"EDUCATION_TRUSTED_PROXIES" check:"networks"`
 	MaxPageSize    uint16 `env:"EDUCATION_MAX_PAGE_SIZE" envDefault:"0"`
+	CursorKeyFile  string `env:"EDUCATION_CURSOR_KEY_FILE"`
 
 	LDAPListen  string `env:"EDUCATION_LDAP_LISTEN" envDefault:"127.0.0.1:10389" check:"address"`
 	LDAPSListen string `env:"EDUCATION_LDAPS_LISTEN" check:"address"`
 	LDAPTLSCert string `env:"EDUCATION_LDAP_TLS_CERT_FILE"`
 	LDAPTLSKey  string `env:"EDUCATION_LDAP_TLS_KEY_FILE"`
 
-	LDAPURI              string `env:"EDUCATION_LDAP_URI" opencloud:"GRAPH_LDAP_URI,OC_LDAP_URI" check:"embedded"`
+	LDAPURI              string `env:"EDUCATION_LDAP_URI" opencloud:"GRAPH_LDAP_URI,OC_LDAP_URI" check:"uris"`
 	LDAPBindDN           string `env:"EDUCATION_LDAP_BIND_DN" opencloud:"GRAPH_LDAP_BIND_DN,OC_LDAP_BIND_DN" check:"dn"`
 	LDAPBindPassword     string `env:"EDUCATION_LDAP_BIND_PASSWORD" opencloud:"GRAPH_LDAP_BIND_PASSWORD,OC_LDAP_BIND_PASSWORD" unless:"EDUCATION_LDAP_BIND_PASSWORD_FILE" secret:"true"`
 	LDAPBindPasswordFile string `env:"EDUCATION_LDAP_BIND_PASSWORD_FILE"`
+	LDAPStartTLS         string `env:"EDUCATION_LDAP_STARTTLS" envDefault:"false" permitted:"true|false"`
+	LDAPCAFile           string `env:"EDUCATION_LDAP_CA_FILE" opencloud:"GRAPH_LDAP_CACERT,OC_LDAP_CACERT"`
+	LDAPInsecure         string `env:"EDUCATION_LDAP_INSECURE" envDefault:"false" opencloud:"GRAPH_LDAP_INSECURE,OC_LDAP_INSECURE" permitted:"true|false"`
+	LDAPClientCert       string `env:"EDUCATION_LDAP_CLIENT_CERT_FILE"`
+	LDAPClientKey        string `env:"EDUCATION_LDAP_CLIENT_KEY_FILE"`
+	LDAPPoolSize         uint16 `env:"EDUCATION_LDAP_POOL_SIZE" envDefault:"16"`
+	LDAPPasswordHash     string `env:"EDUCATION_LDAP_PASSWORD_HASH" envDefault:"auto" permitted:"auto|ssha|argon2|server"`
 
 	UserBase   string `env:"EDUCATION_LDAP_USER_BASE_DN" envDefault:"ou=users,dc=opencloud,dc=eu" opencloud:"GRAPH_LDAP_USER_BASE_DN,OC_LDAP_USER_BASE_DN" check:"dn"`
 	ClassBase  string `env:"EDUCATION_LDAP_CLASS_BASE_DN" envDefault:"ou=groups,dc=opencloud,dc=eu" opencloud:"GRAPH_LDAP_GROUP_BASE_DN,OC_LDAP_GROUP_BASE_DN" check:"dn"`
@@ -82,7 +90,7 @@ var checks = map[string]func(value string) string{
 	"token":    checkToken,
 	"dn":       checkDN,
 	"level":    checkLevel,
-	"embedded": checkEmbedded,
+	"uris":     checkURIs,
 	"url":      checkURL,
 	"networks": checkNetworks,
 }
@@ -120,6 +128,7 @@ func load(environment map[string]string) (*settings, error) {
 	s.proxies, _ = parseNetworks(s.TrustedProxies)
 	faults = append(faults, s.tokenFaults()...)
 	faults = append(faults, s.certificateFaults()...)
+	faults = append(faults, s.remoteFaults()...)
 	return s, errors.Join(faults...)
 }
 
@@ -296,12 +305,6 @@ func parseNetworks(list string) ([]netip.Prefix, error) {
 		networks = append(networks, network)
 	}
 	return networks, nil
-}
-
-// checkEmbedded refuses every value: a service that was told to use a server and quietly did not would take writes
-// that nobody ever sees.
-func checkEmbedded(string) string {
-	return "empty: this version keeps its directory inside the process and cannot use an LDAP server yet"
 }
 
 // tokenFaults checks how the token and the password of the directory are given, and reads the token's file.

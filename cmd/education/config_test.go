@@ -34,6 +34,7 @@ EDUCATION_DATA_DIR=./data
 EDUCATION_PUBLIC_URL=
 EDUCATION_TRUSTED_PROXIES=
 EDUCATION_MAX_PAGE_SIZE=0
+EDUCATION_CURSOR_KEY_FILE=
 EDUCATION_LDAP_LISTEN=127.0.0.1:10389
 EDUCATION_LDAPS_LISTEN=
 EDUCATION_LDAP_TLS_CERT_FILE=
@@ -42,6 +43,13 @@ EDUCATION_LDAP_URI=
 EDUCATION_LDAP_BIND_DN=
 EDUCATION_LDAP_BIND_PASSWORD=
 EDUCATION_LDAP_BIND_PASSWORD_FILE=
+EDUCATION_LDAP_STARTTLS=false
+EDUCATION_LDAP_CA_FILE=
+EDUCATION_LDAP_INSECURE=false
+EDUCATION_LDAP_CLIENT_CERT_FILE=
+EDUCATION_LDAP_CLIENT_KEY_FILE=
+EDUCATION_LDAP_POOL_SIZE=16
+EDUCATION_LDAP_PASSWORD_HASH=auto
 EDUCATION_LDAP_USER_BASE_DN=ou=users,dc=opencloud,dc=eu
 EDUCATION_LDAP_CLASS_BASE_DN=ou=groups,dc=opencloud,dc=eu
 EDUCATION_LDAP_SCHOOL_BASE_DN=ou=tenants,dc=opencloud,dc=eu
@@ -125,7 +133,9 @@ func TestConfigReportsAllFaults(t *testing.T) {
 		"EDUCATION_MAX_PAGE_SIZE=many",
 		"EDUCATION_LDAP_LISTEN=localhost:ldap",
 		"EDUCATION_LDAPS_LISTEN=127.0.0.1:0",
-		"OC_LDAP_URI=ldaps://ldap-server:1636",
+		"OC_LDAP_URI=ldap-server:1636",
+		"EDUCATION_LDAP_STARTTLS=yes",
+		"EDUCATION_LDAP_PASSWORD_HASH=md5",
 		"EDUCATION_LDAP_BIND_PASSWORD=p4ss",
 		"EDUCATION_LDAP_BIND_PASSWORD_FILE=/p",
 		"EDUCATION_LDAP_USER_BASE_DN=users",
@@ -143,7 +153,9 @@ education: EDUCATION_TOKEN must be printable ASCII characters without blanks
 education: EDUCATION_PUBLIC_URL must be a URL without a query, such as https://school.example or https://school.example/provisioning
 education: EDUCATION_TRUSTED_PROXIES must be a list of IP addresses and networks separated by commas, such as 127.0.0.1,10.0.0.0/8
 education: EDUCATION_LDAP_LISTEN must be an address with a port, such as 127.0.0.1:9120 or :9120
-education: EDUCATION_LDAP_URI (read from OC_LDAP_URI) must be empty: this version keeps its directory inside the process and cannot use an LDAP server yet
+education: EDUCATION_LDAP_URI (read from OC_LDAP_URI) must be a list of LDAP servers separated by commas or blanks, such as ldaps://ldap1.example.org,ldaps://ldap2.example.org
+education: EDUCATION_LDAP_STARTTLS must be empty or one of: true, false
+education: EDUCATION_LDAP_PASSWORD_HASH must be empty or one of: auto, ssha, argon2, server
 education: EDUCATION_LDAP_USER_BASE_DN must be a distinguished name, such as ou=users,dc=opencloud,dc=eu
 education: EDUCATION_COMPATIBILITY must be empty or one of: opencloud
 education: EDUCATION_SCHOOLS_PER_USER must be empty or one of: one, many
@@ -156,6 +168,41 @@ education: EDUCATION_LDAP_TLS_CERT_FILE and EDUCATION_LDAP_TLS_KEY_FILE must be 
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
+func TestConfigFaultsOfServers(t *testing.T) {
+	t.Parallel()
+	const account = "EDUCATION_LDAP_BIND_DN=cn=education,dc=opencloud,dc=eu"
+	tests := []struct {
+		name        string
+		environment []string
+		want        []string
+	}{
+		{"no account", nil, []string{"ldaps://ldap needs an account to bind with, or TLS and a client certificate"}},
+		{"no password", []string{account}, []string{"EDUCATION_LDAP_BIND_PASSWORD or EDUCATION_LDAP_BIND_PASSWORD_FILE must be set"}},
+		{
+			"files that are not there",
+			[]string{account, "EDUCATION_LDAP_BIND_PASSWORD_FILE=/does/not/exist", "OC_LDAP_CACERT=/nor/this"},
+			[]string{"EDUCATION_LDAP_BIND_PASSWORD_FILE must be a file", "/nor/this"},
+		},
+		{"half a certificate", []string{"EDUCATION_LDAP_CLIENT_CERT_FILE=/c"}, []string{"a client certificate and its key must be given together"}},
+		{
+			"a listener",
+			[]string{account, "EDUCATION_LDAP_BIND_PASSWORD=p", "EDUCATION_LDAPS_LISTEN=:0"},
+			[]string{"EDUCATION_LDAPS_LISTEN must be empty with EDUCATION_LDAP_URI"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, stderr := inForce(t, append(test.environment, "EDUCATION_LDAP_URI=ldaps://ldap")...)
+			for _, want := range test.want {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("got %q, want %q in it", stderr, want)
+				}
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -66,11 +67,11 @@ func (s *settings) logger(stderr io.Writer) *slog.Logger {
 
 // serve opens the directory, listens, and stops in the reverse order when ctx ends or a listener fails.
 func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer) (err error) {
-	store, err := s.open(logger)
+	directory, err := s.openDirectory(ctx, logger)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, directory.close()) }()
 
 	observed, err := startTelemetry(ctx)
 	defer func() {
@@ -83,12 +84,15 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	// The oldest naming context keeps the accounts, whatever is configured later.
-	accounts, err := embedded.EnsureAccounts(ctx, store, s.DataDir, store.NamingContexts()[0])
+	entities, err := s.entities(directory)
 	if err != nil {
 		return err
 	}
-	handler, err := s.handler(logger, store, token, observed)
+	goOn, err := s.prepare(ctx, directory, entities, logger)
+	if err != nil {
+		return err
+	}
+	handler, err := s.handler(logger, directory, entities, token, observed)
 	if err != nil {
 		return err
 	}
@@ -101,40 +105,37 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 			MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		},
-		ldap: embedded.NewServer(store, embedded.ServerConfig{TLS: s.tlsConfig(), Accounts: accounts, Logger: logger}),
+		ldap: directory.server,
 	}
-	s.message(bound, token, accounts).announce(stdout, logger)
+	s.message(bound, token, s.ldapAccounts(directory)).announce(stdout, logger)
+
+	background, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { goOn(background) })
+	defer running.Wait()
+	defer stop()
 	return both.run(ctx, bound, logger)
 }
 
-// open opens the directory with the containers that the settings name.
-func (s *settings) open(logger *slog.Logger) (*embedded.Store, error) {
-	return embedded.Open(embedded.Config{
-		Path: s.directoryPath(), Containers: []string{s.UserBase, s.ClassBase, s.SchoolBase}, Logger: logger,
+// entities returns the entities that the directory holds.
+func (s *settings) entities(d *directory) (*identity.Directory, error) {
+	return identity.New(identity.Config{
+		Operations: identity.Traced(d.operations),
+		UserBase:   s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: s.rules(),
 	})
 }
 
 // handler returns everything that is served over HTTP.
-func (s *settings) handler(logger *slog.Logger, store *embedded.Store, token credential, observed *telemetry) (http.Handler, error) {
-	directory, err := identity.New(identity.Config{
-		Operations: identity.Traced(store),
-		UserBase:   s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: s.rules(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.enforceRules(context.Background(), directory, logger); err != nil {
-		return nil, err
-	}
-	cursorKey, err := secretfile.Ensure(filepath.Join(s.DataDir, cursorKeyFile))
+func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, token credential, observed *telemetry) (http.Handler, error) {
+	cursorKey, err := secretfile.Ensure(cmp.Or(s.CursorKeyFile, filepath.Join(s.DataDir, cursorKeyFile)))
 	if err != nil {
 		return nil, err
 	}
 	config := api.Config{
-		Directory: directory, Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
+		Directory: entities, Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
 	}
 	return health{
-		checks: []check{{"directory", store.Ready}},
+		checks: []check{{"directory", d.ready}},
 		logger: logger,
 		next: s.router(config, middleware.Options{
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
@@ -145,7 +146,7 @@ func (s *settings) handler(logger *slog.Logger, store *embedded.Store, token cre
 }
 
 // cursorKeyFile holds the secret that authenticates the links between pages. It is kept, so that a client can walk on
-// through a list after a restart.
+// through a list after a restart. Processes that share one walk on through each other's lists: CursorKeyFile.
 const cursorKeyFile = "cursor.key"
 
 // router returns the API at each of its paths, behind the middleware.
@@ -163,14 +164,10 @@ func (s *settings) router(config api.Config, options middleware.Options) http.Ha
 }
 
 // message returns the start message of a service that has bound its listeners.
-func (s *settings) message(bound *listeners, token credential, accounts embedded.Accounts) startMessage {
+func (s *settings) message(bound *listeners, token credential, accounts []account) startMessage {
 	return startMessage{
-		http: address(bound.http), ldap: address(bound.ldap), ldaps: address(bound.ldaps),
-		apiPath: s.versionPaths()[0] + apiPath, token: token,
-		accounts: []account{
-			{accounts.AdminDN, filepath.Join(s.DataDir, embedded.AdminPasswordFile)},
-			{accounts.ReaderDN, filepath.Join(s.DataDir, embedded.ReaderPasswordFile)},
-		},
+		http: address(bound.http), ldap: address(bound.ldap), ldaps: address(bound.ldaps), remote: splitList(s.LDAPURI),
+		apiPath: s.versionPaths()[0] + apiPath, token: token, accounts: accounts,
 	}
 }
 
@@ -202,7 +199,9 @@ func (s *settings) listen(ctx context.Context) (*listeners, error) {
 		return listener
 	}
 	bound.http = bind("EDUCATION_HTTP_ADDR", s.HTTPAddr)
-	bound.ldap = bind("EDUCATION_LDAP_LISTEN", s.LDAPListen)
+	if !s.isRemote() {
+		bound.ldap = bind("EDUCATION_LDAP_LISTEN", s.LDAPListen)
+	}
 	if listener := bind("EDUCATION_LDAPS_LISTEN", s.LDAPSListen); listener != nil {
 		bound.ldaps = tls.NewListener(listener, s.tlsConfig())
 	}
@@ -217,7 +216,7 @@ func (s *settings) listen(ctx context.Context) (*listeners, error) {
 	return nil, errors.Join(failures...)
 }
 
-// servers are what answers on the listeners.
+// servers are what answers on the listeners. ldap is nil if the directory is elsewhere.
 type servers struct {
 	http *http.Server
 	ldap *embedded.Server
@@ -239,8 +238,10 @@ func (s servers) run(ctx context.Context, bound *listeners, logger *slog.Logger)
 		})
 	}
 	serve(bound.http, s.http.Serve)
-	serve(bound.ldap, s.ldap.Serve)
-	serve(bound.ldaps, s.ldap.Serve)
+	if s.ldap != nil {
+		serve(bound.ldap, s.ldap.Serve)
+		serve(bound.ldaps, s.ldap.Serve)
+	}
 	var failure error
 	select {
 	case <-ctx.Done():
@@ -253,7 +254,9 @@ func (s servers) run(ctx context.Context, bound *listeners, logger *slog.Logger)
 		}
 		return nil
 	})
-	within(ctx, ldapGrace, logger, "LDAP requests were cut off", s.ldap.Shutdown)
+	if s.ldap != nil {
+		within(ctx, ldapGrace, logger, "LDAP requests were cut off", s.ldap.Shutdown)
+	}
 	running.Wait()
 	return failure
 }
@@ -274,6 +277,9 @@ func (checkCommand) Run(ctx context.Context, p *process) error {
 	s, err := load(p.environment)
 	if err != nil {
 		return err
+	}
+	if s.isRemote() {
+		return errors.New("there is no directory to check: EDUCATION_LDAP_URI says that it is on a server")
 	}
 	path := s.directoryPath()
 	if _, err := os.Stat(path); err != nil {

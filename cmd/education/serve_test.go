@@ -335,7 +335,7 @@ func TestServeRefusesToStart(t *testing.T) {
 		{"directory is empty", []string{"EDUCATION_DATA_DIR=" + emptied}, "directory.db is empty"},
 		{"address in use", []string{"EDUCATION_HTTP_ADDR=" + taken.Addr().String()}, "EDUCATION_HTTP_ADDR"},
 		{"LDAP address in use", []string{"EDUCATION_LDAP_LISTEN=" + taken.Addr().String()}, "EDUCATION_LDAP_LISTEN"},
-		{"LDAP server", []string{"EDUCATION_LDAP_URI=ldaps://elsewhere"}, "EDUCATION_LDAP_URI must be empty"},
+		{"LDAP server", []string{"EDUCATION_LDAP_URI=elsewhere"}, "EDUCATION_LDAP_URI must be a list of LDAP servers"},
 		{"data folder is a file", []string{"EDUCATION_DATA_DIR=" + file}, file},
 	}
 	for _, test := range tests {

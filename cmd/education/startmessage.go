@@ -17,9 +17,11 @@ import (
 type startMessage struct {
 	// http, ldap and ldaps are the addresses that the listeners have been given; empty for one that is off.
 	http, ldap, ldaps string
-	apiPath           string
-	token             credential
-	accounts          []account
+	// remote are the servers that hold the directory, if it is not in the process.
+	remote   []string
+	apiPath  string
+	token    credential
+	accounts []account
 }
 
 // account is an account of the LDAP listener, and the file that holds its password.
@@ -35,6 +37,9 @@ func (m startMessage) announce(stdout io.Writer, logger *slog.Logger) {
 		return
 	}
 	attributes := []any{"http", m.http, "ldap", m.ldap}
+	if len(m.remote) > 0 {
+		attributes = []any{"http", m.http, "directory", m.remote}
+	}
 	if m.ldaps != "" {
 		attributes = append(attributes, "ldaps", m.ldaps)
 	}
@@ -60,6 +65,9 @@ func (m startMessage) print(w io.Writer) {
 	}
 	if m.ldaps != "" {
 		row("", "ldaps://"+reachable(m.ldaps))
+	}
+	for _, uri := range m.remote {
+		row("LDAP", uri)
 	}
 	for _, account := range m.accounts {
 		row("", account.dn+", password in "+account.passwordFile)

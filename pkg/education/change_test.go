@@ -377,13 +377,13 @@ func TestLinkTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	schools := NavigationOf(Users, "schools")
-	if err := change.LinkTo(schools, Key{Schools.ID, someID}); err != nil {
+	if err := change.LinkTo(schools, Key{Property: Schools.ID, Value: someID}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string][]string{"schools": {"id=" + someID}}, shownLinks(change)); diff != "" {
 		t.Error(diff)
 	}
-	checkFault(t, change.LinkTo(schools, Key{Schools.ID, someID}), odata.InvalidRequest, "schools@odata.bind")
+	checkFault(t, change.LinkTo(schools, Key{Property: Schools.ID, Value: someID}), odata.InvalidRequest, "schools@odata.bind")
 }
 
 // TestChangeHidesValues holds that a change can be logged: whoever prints one must not learn a password from it.

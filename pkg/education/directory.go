@@ -38,12 +38,13 @@ type Directory interface {
 	Create(ctx context.Context, set *EntitySet, change *Change) (*Entity, error)
 
 	// Update applies a change to the entity with the key, all of it or nothing, and returns the entity as it is
-	// then. Properties that the change does not mention keep their values. Errors are those of Create.
+	// then. Properties that the change does not mention keep their values. Errors are those of Create, and
+	// ResourceModified if the key means other versions of the entity than the one that the write meets.
 	Update(ctx context.Context, set *EntitySet, key Key, change *Change) (*Entity, error)
 
 	// Delete deletes the entity with the key and every link to it. A school is deleted only when its termination
 	// date has passed (otherwise NotAllowed); its users and classes are detached first, never deleted. A Delete of a
-	// school that fails half-way has detached some of them and can be repeated.
+	// school that fails half-way has detached some of them and can be repeated. Versions count as for Update.
 	Delete(ctx context.Context, set *EntitySet, key Key) error
 
 	// ListRelated is List for the targets of a navigation property. An owner that does not exist is ItemNotFound.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 
 	"github.com/opencloud-eu/education/pkg/odata"
 )
@@ -29,7 +30,10 @@ func (Password) MarshalText() ([]byte, error) { return []byte(hiddenPassword), n
 
 // Entity is an entity as the directory holds it: one value for each property of its set, nil where it has none.
 type Entity struct {
-	Set     *EntitySet
+	Set *EntitySet
+	// Version tells the states of an entity apart: every change of its entry makes another one. It holds letters, digits,
+	// - and _ alone. It is empty if the directory does not say when the entry was changed.
+	Version string
 	values  []any
 	related map[*Navigation][]*Entity
 }
@@ -73,6 +77,18 @@ func (e *Entity) ID() string { return e.Text("id") }
 type Key struct {
 	Property *Property
 	Value    string
+	// Versions, unless nil, are those in which the entity is meant. To Get, Update and Delete an entity in another version
+	// is ResourceModified.
+	Versions []string
+}
+
+// Means returns why the key does not mean the entity that it has found, or nil.
+func (k Key) Means(entity *Entity) error {
+	if k.Versions == nil || slices.Contains(k.Versions, entity.Version) {
+		return nil
+	}
+	return odata.Errorf(odata.ResourceModified, entity.Set.Name,
+		"the %s has been changed since this version of it was read; read it again and decide anew", entity.Set.Singular)
 }
 
 var uuidShape = regexp.MustCompile(`^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$`)
@@ -86,14 +102,14 @@ func IsID(text string) bool { return uuidShape.MatchString(text) }
 func (s *EntitySet) Key(key odata.Key) (Key, error) {
 	if key.Name == "" {
 		if IsID(key.Value) {
-			return Key{s.ID, key.Value}, nil
+			return Key{Property: s.ID, Value: key.Value}, nil
 		}
-		return Key{s.HumanKey, key.Value}, nil
+		return Key{Property: s.HumanKey, Value: key.Value}, nil
 	}
 	property := s.Property(key.Name)
 	if property == nil || !property.Key {
 		shown := odata.Printable(key.Name)
 		return Key{}, odata.Errorf(odata.InvalidRequest, shown, "%s cannot be addressed by %q", s.Name, shown)
 	}
-	return Key{property, key.Value}, nil
+	return Key{Property: property, Value: key.Value}, nil
 }

@@ -73,12 +73,12 @@ func (q *question) matchingAmong(entries source, attributes []string) iter.Seq2[
 }
 
 // attributes are those that the query's properties are read from, the id's always, since everything else hangs on it,
-// and those that its expansion looks at.
+// those that tell versions apart, and those that its expansion looks at.
 func (q *question) attributes() []string {
 	if q.query.Select == nil {
 		return append(attributesOf(q.set), q.linkAttributes()...)
 	}
-	attributes := append([]string{q.set.ID.Attribute}, q.linkAttributes()...)
+	attributes := slices.Concat([]string{q.set.ID.Attribute}, versionAttributes, q.linkAttributes())
 	for _, name := range q.query.Select {
 		attributes = append(attributes, q.directory.on(q.set, q.set.Property(name)).attributes()...)
 	}

@@ -241,7 +241,7 @@ func (d *Directory) searchRequest(set *education.EntitySet, filter *wire.Filter,
 // maxAmbiguous is how many of the entities that share a key are named in the error.
 const maxAmbiguous = 3
 
-// find returns the one entry of a set that has the key.
+// find returns the one entry of a set that has the key, in one of the versions that the key means.
 func (d *Directory) find(ctx context.Context, set *education.EntitySet, key education.Key, extra []string) (*record, error) {
 	request := d.searchRequest(set, d.keyFilter(set, key), extra)
 	request.SizeLimit = maxAmbiguous
@@ -259,7 +259,8 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 	case 0:
 		return nil, odata.Errorf(odata.ItemNotFound, set.Name, "no such %s", set.Singular)
 	case 1:
-		return d.record(set, entries[0]), nil
+		found := d.record(set, entries[0])
+		return found, key.Means(found.entity)
 	}
 	return nil, ambiguous(set, entries)
 }

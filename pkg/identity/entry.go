@@ -23,7 +23,7 @@ const (
 
 // attributesOf returns the attributes that an entity of the set is read from.
 func attributesOf(set *education.EntitySet) []string {
-	attributes := make([]string, 0, len(set.Properties)+1)
+	attributes := slices.Grow(slices.Clone(versionAttributes), len(set.Properties)+1)
 	for _, property := range set.Properties {
 		if property.Returned() {
 			attributes = append(attributes, property.Attribute)
@@ -32,13 +32,14 @@ func attributesOf(set *education.EntitySet) []string {
 	if len(set.StandIns) > 0 {
 		attributes = append(attributes, attributePlaceholder)
 	}
-	return attributes
+	return unique(attributes)
 }
 
 // decode reads an entity from an entry. An error says which attribute cannot be read; the entity then has everything
 // else.
 func (d *Directory) decode(set *education.EntitySet, entry *wire.Entry) (*education.Entity, error) {
 	entity := education.NewEntity(set)
+	entity.Version = versionOf(set, entry)
 	var fault error
 	for _, property := range set.Properties {
 		if !property.Returned() || !d.rules.Compatible && holdsStandIn(set, property, entry) {

@@ -34,6 +34,9 @@ func translate(err error) error {
 	switch {
 	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, wire.ErrOutcomeUnknown):
+		return odata.Errorf(odata.GatewayTimeout, "",
+			"the directory did not confirm the change, which may or may not have been made; look before you repeat it").Because(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return odata.Errorf(odata.GatewayTimeout, "", "the directory did not answer in time; try again later").Because(err)
 	}

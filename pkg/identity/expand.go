@@ -42,12 +42,25 @@ func (q *question) expanded(ctx context.Context, records iter.Seq2[*record, erro
 				return
 			}
 			for _, owner := range batch {
-				if !yield(owner.entity, nil) {
+				if !yield(q.shown(owner.entity), nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// shown returns an entity without the values that were read for something else than to be shown.
+func (q *question) shown(entity *education.Entity) *education.Entity {
+	if q.query.Select == nil {
+		return entity
+	}
+	for _, property := range q.set.Properties {
+		if property != q.set.ID && !slices.Contains(q.query.Select, property.Name) {
+			entity.SetValue(property, nil)
+		}
+	}
+	return entity
 }
 
 // batches yields the values of a sequence in slices. What came before an error is yielded before it.
@@ -131,7 +144,7 @@ func (q *question) arrange(targets []*record) []*education.Entity {
 	}
 	entities := make([]*education.Entity, len(targets))
 	for i, target := range targets {
-		entities[i] = target.entity
+		entities[i] = q.shown(target.entity)
 	}
 	return entities
 }

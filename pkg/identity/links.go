@@ -148,9 +148,13 @@ func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key ed
 				return struct{}{}, err
 			}
 		}
-		err = d.ops.Delete(ctx, &wire.DeleteRequest{DN: found.entry.DN})
-		if hasCode(err, wire.ResultUnwillingToPerform) {
-			// Somebody was put into the school after the others were taken out.
+		request := &wire.DeleteRequest{DN: found.entry.DN}
+		if key.Versions != nil {
+			request.Assertion = unchanged(set, found.entry)
+		}
+		err = d.ops.Delete(ctx, request)
+		if hasCode(err, wire.ResultUnwillingToPerform, wire.ResultAssertionFailed) {
+			// Somebody was put into the school after the others were taken out, or the entry has changed.
 			return struct{}{}, errOutdated
 		}
 		return struct{}{}, translate(err)

@@ -27,6 +27,7 @@ func (d *Directory) Update(ctx context.Context, set *education.EntitySet, key ed
 		if err != nil {
 			return nil, err
 		}
+		plan.keepTo(key)
 		return d.carryOut(ctx, plan)
 	})
 }
@@ -54,6 +55,20 @@ type plan struct {
 	optional []string
 	// guarded says that the plan is right only if the entry is still what it was made for.
 	guarded bool
+	// assertion, unless nil, is what the directory itself is to check of the entry.
+	assertion *wire.Filter
+}
+
+// keepTo makes the plan one for the version that was read, if the key means some versions and no others. A rename is a
+// change of its own, after which the stamp that was read is an old one; then the revision alone guards the change.
+func (p *plan) keepTo(key education.Key) {
+	if key.Versions == nil {
+		return
+	}
+	p.guarded = true
+	if p.newRDN == "" {
+		p.assertion = unchanged(p.next.Set, p.record.entry)
+	}
 }
 
 // plan works out how an entry becomes what a change asks for.
@@ -81,7 +96,9 @@ func (d *Directory) plan(ctx context.Context, found *record, change *education.C
 	if d.oneSchool(found.entity.Set) && len(schools) > 1 && len(change.Links) > 0 {
 		return nil, oneSchoolOnly(found.entity.Set)
 	}
-	p.guarded = p.guarded || moved || slices.ContainsFunc(p.changed, func(property *education.Property) bool {
+	// Without a stamp, changes within one second are told apart by the revision.
+	stamped := found.entry.Value(attributeChangeStamp) != ""
+	p.guarded = p.guarded || moved || !stamped || slices.ContainsFunc(p.changed, func(property *education.Property) bool {
 		return property.Unique != education.NotUnique
 	})
 	p.setKeys(d.keysOf(p.next, schools), func(property *education.Property) bool {
@@ -265,7 +282,7 @@ func (p *plan) request(optional bool) *wire.ModifyRequest {
 			Attribute: wire.Attribute{Type: "objectClass", Values: []string{classEducationObject}},
 		})
 	}
-	return &wire.ModifyRequest{DN: p.record.entry.DN, Changes: changes}
+	return &wire.ModifyRequest{DN: p.record.entry.DN, Changes: changes, Assertion: p.assertion}
 }
 
 // asked returns the keys that the entry lacks and that the change asked for.
@@ -328,11 +345,12 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 	return d.written(ctx, set, dn, entry)
 }
 
-// whyNotChanged says why the directory refused a change. A key that is no longer there, a value that is there already
-// and an entry that has gone mean that somebody else was faster.
+// whyNotChanged says why the directory refused a change. A key that is no longer there, a value that is there already,
+// an entry that has gone or is not as it was read mean that somebody else was faster.
 func (d *Directory) whyNotChanged(ctx context.Context, p *plan, err error) error {
 	switch {
-	case hasCode(err, wire.ResultNoSuchAttribute, wire.ResultAttributeOrValueExists, wire.ResultNoSuchObject):
+	case hasCode(err, wire.ResultNoSuchAttribute, wire.ResultAttributeOrValueExists, wire.ResultNoSuchObject,
+		wire.ResultAssertionFailed):
 		return errOutdated
 	case hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists):
 		if fault := d.taken(ctx, p.next.Set, p.keys, p.record.entry.DN); fault != nil {

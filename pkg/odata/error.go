@@ -29,6 +29,7 @@ var (
 	NameAlreadyExists    = Code{"nameAlreadyExists", http.StatusConflict}
 	Conflict             = Code{"notAllowed", http.StatusConflict}
 	TooManyResults       = Code{"tooManyResults", http.StatusConflict}
+	ResourceModified     = Code{"resourceModified", http.StatusPreconditionFailed}
 	RequestTooLarge      = Code{"invalidRequest", http.StatusRequestEntityTooLarge}
 	UnsupportedMediaType = Code{"invalidRequest", http.StatusUnsupportedMediaType}
 	GeneralException     = Code{"generalException", http.StatusInternalServerError}

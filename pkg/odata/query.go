@@ -115,6 +115,31 @@ type Query struct {
 	Expand []Expand
 	// Cursor is the text of $skiptoken, not checked in any way, or empty.
 	Cursor string
+	// Metadata is what $format says about control information, or empty if it says nothing.
+	Metadata Metadata
+}
+
+// Metadata says how much control information a response holds (OData JSON format 4.0, section 3.1).
+type Metadata string
+
+// The amounts of control information.
+const (
+	// MetadataNone is what no client can do without: the number of entities and the link to the next page.
+	MetadataNone Metadata = "none"
+	// MetadataMinimal is what a client cannot work out from the model.
+	MetadataMinimal Metadata = "minimal"
+	// MetadataFull is all there is.
+	MetadataFull Metadata = "full"
+)
+
+// ParseMetadata reads the value of the parameter odata.metadata.
+func ParseMetadata(text string) (Metadata, bool) {
+	switch level := Metadata(strings.ToLower(text)); level {
+	case MetadataNone, MetadataMinimal, MetadataFull:
+		return level, true
+	default:
+		return "", false
+	}
 }
 
 // ParseQuery parses the query part of a URL. No option is ignored: an unknown, doubled, empty or malformed one is
@@ -233,7 +258,7 @@ func (q *Query) set(name, value string, resource Resource) (err error) {
 	case OptionExpand:
 		q.Expand, err = parseExpand(value, resource)
 	case OptionFormat:
-		err = checkFormat(value)
+		q.Metadata, err = parseFormat(value)
 	case OptionSkipToken:
 		q.Cursor = value
 	case OptionID:
@@ -263,11 +288,18 @@ func parseCount(value string) (bool, error) {
 	return false, Errorf(InvalidRequest, OptionCount, "$count must be true or false")
 }
 
-// checkFormat accepts the names of the one format there is. The parameter odata.metadata belongs into the Accept header.
-func checkFormat(value string) error {
-	switch strings.ToLower(value) {
+// parseFormat accepts the names of the one format there is, with its parameter (OData protocol, section 11.2.11).
+func parseFormat(value string) (Metadata, error) {
+	name, parameter, given := strings.Cut(strings.ToLower(value), ";")
+	switch strings.TrimSpace(name) {
 	case "json", "application/json":
-		return nil
+		if !given {
+			return "", nil
+		}
+		key, text, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if level, ok := ParseMetadata(text); ok && key == "odata.metadata" {
+			return level, nil
+		}
 	}
-	return Errorf(InvalidRequest, OptionFormat, "$format must be json; other parameters of the format are given in the Accept header")
+	return "", Errorf(InvalidRequest, OptionFormat, "$format must be json, perhaps with odata.metadata=none, minimal or full: application/json;odata.metadata=full")
 }

@@ -137,12 +137,26 @@ func TestParseQueryNumbers(t *testing.T) {
 		OptionTop:    {"-1", "+5", "%2B5", "1e3", "1.0", "0x10", "1_000", "five", "'5'", "%205", "5%20", "2147483648", "٣", strings.Repeat("9", 100)},
 		OptionSkip:   {"-1", "+5", "%2B5", "1e3", "2147483648"},
 		OptionCount:  {"1", "0", "t", "yes", "'true'", "null", "%20true"},
-		OptionFormat: {"xml", "atom", "application/xml", "application/json;odata.metadata=full", "text/json", "*"},
+		OptionFormat: {"xml", "atom", "application/xml", "application/json;odata.metadata=all", "application/json;odata.metadata", "json;charset=utf-8", "json;", "text/json", "*"},
 	}
 	for option, values := range values {
 		for _, value := range append(values, "", "%20") {
 			_, err := ParseQuery(option+"="+value, everything)
 			checkError(t, err, InvalidRequest, option)
+		}
+	}
+}
+
+func TestParseFormat(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]Metadata{
+		"json": "", "JSON": "", "application/json": "",
+		"application/json;odata.metadata=full": MetadataFull, "json; odata.metadata=NONE": MetadataNone,
+		"Application/Json;OData.Metadata=minimal": MetadataMinimal,
+	} {
+		query, err := ParseQuery(OptionFormat+"="+value, everything)
+		if err != nil || query.Metadata != want {
+			t.Errorf("%s: got %+v, %v, want %q", value, query, err, want)
 		}
 	}
 }

@@ -241,7 +241,23 @@ func (a *answer) entity() entity {
 	a.t.Helper()
 	var body entity
 	a.decode(&body)
-	return body
+	return body.plain()
+}
+
+// plain takes the control information out of an entity, and out of those that it is expanded with, and returns it.
+func (e entity) plain() entity {
+	for name, value := range e {
+		if strings.HasPrefix(name, "@odata.") {
+			delete(e, name)
+		}
+		targets, _ := value.([]any)
+		for _, target := range targets {
+			if inner, ok := target.(map[string]any); ok {
+				entity(inner).plain()
+			}
+		}
+	}
+	return e
 }
 
 // id returns the id of the entity that the answer holds.
@@ -266,13 +282,20 @@ func (a *answer) list() []entity {
 	if a.isBare() {
 		var list []entity
 		a.decode(&list)
-		return list
+		return plain(list)
 	}
 	var body struct {
 		Value []entity `json:"value"`
 	}
 	a.decode(&body)
-	return body.Value
+	return plain(body.Value)
+}
+
+func plain(entities []entity) []entity {
+	for _, one := range entities {
+		one.plain()
+	}
+	return entities
 }
 
 // next returns the link to the page behind a list, or the empty string.

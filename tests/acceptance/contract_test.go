@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"maps"
 	"net/http"
 	"net/url"
@@ -211,8 +212,10 @@ func (c *contract) checkResponse(operation *openapi3.Operation, e exchange) erro
 	if len(described.Value.Content) == 0 {
 		return nil
 	}
-	kind := e.header.Get("Content-Type")
+	kind, _, err := mime.ParseMediaType(e.header.Get("Content-Type"))
 	switch {
+	case err != nil:
+		return err
 	case described.Value.Content[kind] == nil:
 		return fmt.Errorf("its Content-Type is %q", kind)
 	case kind == "text/plain":

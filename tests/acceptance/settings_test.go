@@ -111,7 +111,7 @@ func TestFaultySettings(t *testing.T) {
 	}{
 		"an address without a port":    {[]string{"EDUCATION_HTTP_ADDR=127.0.0.1"}, []string{"EDUCATION_HTTP_ADDR"}},
 		"a compatibility nobody knows": {[]string{"EDUCATION_COMPATIBILITY=graph"}, []string{"EDUCATION_COMPATIBILITY"}},
-		"an LDAP server":               {[]string{"OC_LDAP_URI=ldaps://ldap:636"}, []string{"EDUCATION_LDAP_URI", "OC_LDAP_URI"}},
+		"no LDAP server":               {[]string{"OC_LDAP_URI=ldap:636"}, []string{"EDUCATION_LDAP_URI", "OC_LDAP_URI"}},
 		"several at once": {
 			[]string{"EDUCATION_SCHOOLS_PER_USER=two", "EDUCATION_LOG_LEVEL=loud", "EDUCATION_SCHOOL_TERMINATION_MIN_GRACE_DAYS=-1"},
 			[]string{"EDUCATION_SCHOOLS_PER_USER", "EDUCATION_LOG_LEVEL", "EDUCATION_SCHOOL_TERMINATION_MIN_GRACE_DAYS"},

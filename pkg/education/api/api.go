@@ -53,7 +53,7 @@ func New(config Config) *API {
 // each navigation property has the same ones.
 func (a *API) Routes() chi.Router {
 	r := chi.NewRouter()
-	r.Use(canonicalPath)
+	r.Use(canonicalPath, refuseConditions)
 	r.NotFound(handle(notFound))
 	r.MethodNotAllowed(handle(methodNotAllowed(r)))
 	for _, set := range education.EntitySets {
@@ -139,6 +139,10 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, set *education.Enti
 	if err != nil {
 		return err
 	}
+	shape, err := a.shapeOf(r, set, query)
+	if err != nil {
+		return err
+	}
 	bare = bare && !asksForPage(r, query)
 	if err := a.pages.prepare(w, r, query); err != nil {
 		return err
@@ -147,7 +151,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, set *education.Enti
 	if err != nil {
 		return err
 	}
-	return a.writeList(w, r, newShape(set, query), bare && answer.Next == "", query, answer)
+	return a.writeList(w, r, shape, bare && answer.Next == "", query, answer)
 }
 
 func (a *API) count(set *education.EntitySet) handler {
@@ -194,7 +198,11 @@ func (a *API) get(set *education.EntitySet) handler {
 		if err != nil {
 			return err
 		}
-		key, err := keyOf(r, set)
+		shape, err := a.shapeOf(r, set, query)
+		if err != nil {
+			return err
+		}
+		key, err := meantKey(r, set)
 		if err != nil {
 			return err
 		}
@@ -202,7 +210,15 @@ func (a *API) get(set *education.EntitySet) handler {
 		if err != nil {
 			return err
 		}
-		return a.writeEntity(w, r, http.StatusOK, newShape(set, query), entity)
+		// What is expanded changes without the entity, whose version says nothing about it.
+		if len(query.Expand) == 0 {
+			setEntityTag(w, entity)
+			if isKnown(r, entity) {
+				w.WriteHeader(http.StatusNotModified)
+				return nil
+			}
+		}
+		return a.writeEntity(w, http.StatusOK, shape, entity)
 	}
 }
 
@@ -239,17 +255,25 @@ func (a *API) createRelated(nav *education.Navigation) handler {
 }
 
 func (a *API) createEntity(w http.ResponseWriter, r *http.Request, status int, change *education.Change) error {
+	shape, err := a.shapeOf(r, change.Set, nil)
+	if err != nil {
+		return err
+	}
 	entity, err := a.directory.Create(r.Context(), change.Set, change)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", serviceRoot(r)+"/"+entity.Set.Name+"/"+entity.ID())
-	return a.writeEntity(w, r, status, newShape(entity.Set, nil), entity)
+	w.Header().Set("Location", shape.entityURL(entity))
+	return a.writeChanged(w, r, status, shape, entity)
 }
 
 func (a *API) update(set *education.EntitySet) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		key, err := keyOf(r, set)
+		key, err := meantKey(r, set)
+		if err != nil {
+			return err
+		}
+		shape, err := a.shapeOf(r, set, nil)
 		if err != nil {
 			return err
 		}
@@ -261,17 +285,20 @@ func (a *API) update(set *education.EntitySet) handler {
 		if err != nil {
 			return err
 		}
+		status := http.StatusOK
 		if a.rules.Compatible && set == education.Classes {
-			w.WriteHeader(http.StatusNoContent)
-			return nil
+			status = http.StatusNoContent
 		}
-		return a.writeEntity(w, r, http.StatusOK, newShape(set, nil), entity)
+		return a.writeChanged(w, r, status, shape, entity)
 	}
 }
 
 func (a *API) delete(set *education.EntitySet) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		key, err := a.request(r, set)
+		if _, err := queryOf(r, set); err != nil {
+			return err
+		}
+		key, err := meantKey(r, set)
 		if err != nil {
 			return err
 		}

@@ -24,13 +24,17 @@ type edmxInclude struct {
 	Namespace string `xml:"Namespace,attr"`
 }
 
-// MarshalXMLAttr writes a type as attributes have it.
-func (t edmType) MarshalXMLAttr(name xml.Name) (xml.Attr, error) {
-	text := t.name
+// String returns the type as attributes and annotations have it.
+func (t edmType) String() string {
 	if t.collection {
-		text = "Collection(" + text + ")"
+		return "Collection(" + t.name + ")"
 	}
-	return xml.Attr{Name: name, Value: text}, nil
+	return t.name
+}
+
+// MarshalXMLAttr writes the type as String has it.
+func (t edmType) MarshalXMLAttr(name xml.Name) (xml.Attr, error) {
+	return xml.Attr{Name: name, Value: t.String()}, nil
 }
 
 // csdlXML returns a schema in CSDL XML 4.0.

@@ -5,7 +5,6 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -106,11 +105,7 @@ func quality(accept, media string) float64 {
 		if err != nil || name != media {
 			continue
 		}
-		weight := 1.0
-		if q, ok := parameters["q"]; ok {
-			weight, _ = strconv.ParseFloat(q, 64)
-		}
-		best = max(best, weight)
+		best = max(best, weightOf(parameters))
 	}
 	return best
 }

@@ -24,6 +24,9 @@ type shape struct {
 	// have shapes of their own.
 	names    []string
 	expanded []expansion
+	// level says how much control information is shown, and root where the entity sets of the service lie.
+	level odata.Metadata
+	root  string
 }
 
 type expansion struct {
@@ -31,15 +34,24 @@ type expansion struct {
 	shape *shape
 }
 
-func newShape(set *education.EntitySet, query *odata.Query) *shape {
-	s := &shape{set: set}
+// shapeOf returns the shape that a request wants its entities to have.
+func (a *API) shapeOf(r *http.Request, set *education.EntitySet, query *odata.Query) (*shape, error) {
+	level, err := a.metadataLevel(r, query)
+	if err != nil {
+		return nil, err
+	}
+	return newShape(set, query, level, serviceRoot(r)), nil
+}
+
+func newShape(set *education.EntitySet, query *odata.Query, level odata.Metadata, root string) *shape {
+	s := &shape{set: set, level: level, root: root}
 	if query == nil {
 		return s
 	}
 	s.names = query.Select
 	for _, expand := range query.Expand {
 		nav := education.NavigationOf(set, expand.Navigation)
-		s.expanded = append(s.expanded, expansion{nav, newShape(nav.Target, expand.Query)})
+		s.expanded = append(s.expanded, expansion{nav, newShape(nav.Target, expand.Query, level, root)})
 	}
 	return s
 }
@@ -49,8 +61,8 @@ func (s *shape) shows(property *education.Property) bool {
 }
 
 // contextURL returns the @odata.context of a response (OData protocol, section 10).
-func (s *shape) contextURL(r *http.Request) string {
-	url := strings.TrimSuffix(serviceRoot(r), "/education") + "/$metadata#education/" + s.set.Name
+func (s *shape) contextURL() string {
+	url := strings.TrimSuffix(s.root, "/education") + "/$metadata#education/" + s.set.Name
 	if names := s.list(); names != "" {
 		url += "(" + names + ")"
 	}
@@ -67,16 +79,25 @@ func (s *shape) list() string {
 }
 
 // writeEntity writes one entity.
-func (a *API) writeEntity(w http.ResponseWriter, r *http.Request, status int, shape *shape, entity *education.Entity) error {
-	var context string
-	if !a.rules.Compatible {
-		context = shape.contextURL(r) + "/$entity"
-	}
-	w.Header().Set("Content-Type", "application/json")
+func (a *API) writeEntity(w http.ResponseWriter, status int, shape *shape, entity *education.Entity) error {
+	w.Header().Set("Content-Type", a.contentType(shape.level))
 	w.WriteHeader(status)
 	// The status is sent; a client that has gone does not want to know.
-	_, _ = w.Write(append(shape.append(nil, context, entity), '\n'))
+	_, _ = w.Write(append(shape.append(nil, shape.contextURL()+"/$entity", entity), '\n'))
 	return nil
+}
+
+// writeChanged answers a create or an update: with the entity or without it, as the status has it and as the client
+// prefers.
+func (a *API) writeChanged(w http.ResponseWriter, r *http.Request, status int, shape *shape, entity *education.Entity) error {
+	setEntityTag(w, entity)
+	if status = statusOfWrite(w, r, status); status == http.StatusNoContent {
+		// A client that gets no body has the id of a new entity from here (OData protocol, section 8.3.4).
+		w.Header().Set("OData-EntityId", shape.entityURL(entity))
+		w.WriteHeader(status)
+		return nil
+	}
+	return a.writeEntity(w, status, shape, entity)
 }
 
 // writeList writes the entities of an answer as they come, in constant memory. An error before anything has been written
@@ -99,7 +120,7 @@ func (a *API) writeList(w http.ResponseWriter, r *http.Request, shape *shape, ba
 		empty = false
 		if buffer = shape.append(buffer, "", entity); len(buffer) >= writeChunk {
 			if !written {
-				w.Header().Set("Content-Type", "application/json")
+				w.Header().Set("Content-Type", a.contentType(shape.level))
 			}
 			written = true
 			if _, err := w.Write(buffer); err != nil {
@@ -109,7 +130,7 @@ func (a *API) writeList(w http.ResponseWriter, r *http.Request, shape *shape, ba
 		}
 	}
 	if !written {
-		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Type", a.contentType(shape.level))
 	}
 	_, _ = w.Write(append(buffer, tail...))
 	return nil
@@ -121,8 +142,8 @@ func (a *API) frame(r *http.Request, shape *shape, bare bool, query *odata.Query
 		return []byte("["), []byte("]\n")
 	}
 	head = append(head, '{')
-	if !a.rules.Compatible {
-		head = appendString(append(head, `"@odata.context":`...), shape.contextURL(r))
+	if shape.level != odata.MetadataNone {
+		head = appendString(append(head, `"@odata.context":`...), shape.contextURL())
 		head = append(head, ',')
 	}
 	if query.Count {
@@ -138,17 +159,16 @@ func (a *API) frame(r *http.Request, shape *shape, bare bool, query *odata.Query
 }
 
 // append appends an entity as a JSON object, with the properties in the order of their table. Absent properties are left
-// out.
+// out. The context is that of a response that holds the entity alone, or empty.
 func (s *shape) append(buffer []byte, context string, entity *education.Entity) []byte {
-	buffer = append(buffer, '{')
-	if context != "" {
-		buffer = appendString(append(buffer, `"@odata.context":`...), context)
-	}
+	buffer = s.appendAnnotations(append(buffer, '{'), context, entity)
 	for _, property := range s.set.Properties {
 		if value := entity.Value(property); value != nil && s.shows(property) {
+			buffer = s.appendType(buffer, property)
 			buffer = appendValue(appendName(buffer, property.Name), value)
 		}
 	}
+	buffer = s.appendLinks(buffer, entity)
 	for _, expanded := range s.expanded {
 		related, _ := entity.Related(expanded.nav)
 		buffer = append(appendName(buffer, expanded.nav.Name), '[')

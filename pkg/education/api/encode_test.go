@@ -119,7 +119,7 @@ func TestListStreams(t *testing.T) {
 	if err := json.Unmarshal([]byte(string(first)+rest), &got); err != nil || len(got.Value) != count {
 		t.Errorf("got %d users (%v), want %d", len(got.Value), err, count)
 	}
-	if got := response.Header.Get("Content-Type"); got != "application/json" {
+	if got := response.Header.Get("Content-Type"); got != "application/json;odata.metadata=minimal" {
 		t.Errorf("got content type %q", got)
 	}
 }
@@ -185,14 +185,14 @@ func TestAppendEntity(t *testing.T) {
 	user.SetValue(education.Users.Property("accountEnabled"), false)
 	user.SetValue(education.Users.Property("identities"), []education.Identity{{SignInType: "x", Issuer: "a", IssuerAssignedID: "b"}, {Issuer: "<", IssuerAssignedID: "d"}})
 	user.SetValue(education.Users.Property("passwordProfile"), education.Password("canary"))
-	got := newShape(education.Users, nil).append(nil, "http://h/$metadata", user)
+	got := newShape(education.Users, nil, odata.MetadataMinimal, "http://h/education").append(nil, "http://h/$metadata", user)
 	want := `{"@odata.context":"http://h/$metadata","id":"01994f2e-7a31-7c4e-8d5b-3f6a1c2d4e5f","displayName":"Max Muster",` +
 		`"onPremisesSamAccountName":"a\"b\\c<d>&é🏫\t\u2028","accountEnabled":false,` +
 		`"identities":[{"signInType":"x","issuer":"a","issuerAssignedId":"b"},{"issuer":"<","issuerAssignedId":"d"}],"createdDateTime":"2026-09-01T08:00:00Z"}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}
-	if got := string(newShape(education.Users, nil).append(nil, "", education.NewEntity(education.Users))); got != "{}" {
+	if got := string(newShape(education.Users, nil, odata.MetadataMinimal, "http://h/education").append(nil, "", education.NewEntity(education.Users))); got != "{}" {
 		t.Errorf("an entity without values is %s", got)
 	}
 }

@@ -358,7 +358,7 @@ func wantSelected(t *testing.T, _ *matrix, response *httptest.ResponseRecorder) 
 		t.Errorf("got the context %q", context)
 	}
 	for _, entity := range values {
-		if diff := cmp.Diff([]string{"displayName"}, slices.Collect(maps.Keys(entity))); diff != "" {
+		if diff := cmp.Diff([]string{"@odata.etag", "displayName"}, slices.Sorted(maps.Keys(entity))); diff != "" {
 			t.Errorf("properties: %s", diff)
 		}
 	}
@@ -383,7 +383,7 @@ func wantJSON(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
 	t.Helper()
 	context, got := entities(t, response)
 	plainContext, plain := entities(t, m.service.send("GET", m.path, ""))
-	if diff := cmp.Diff(plain, got); diff != "" || context != plainContext || response.Header().Get("Content-Type") != "application/json" {
+	if diff := cmp.Diff(plain, got); diff != "" || context != plainContext || response.Header().Get("Content-Type") != "application/json;odata.metadata=minimal" {
 		t.Errorf("got %v with context %q: %s", response.Header(), context, diff)
 	}
 }

@@ -20,9 +20,6 @@ type pages struct {
 	maximum int
 }
 
-// preferPageSize is the preference for a page's size (OData protocol, section 8.2.8.7).
-const preferPageSize = "odata.maxpagesize"
-
 // asksForPage reports whether a request asks for a part of a list, or for the size of the whole.
 func asksForPage(r *http.Request, query *odata.Query) bool {
 	_, prefers := pageSize(r)
@@ -37,7 +34,7 @@ func (p pages) prepare(w http.ResponseWriter, r *http.Request, query *odata.Quer
 	}
 	if size, ok := pageSize(r); ok {
 		limit(query, size)
-		w.Header().Set("Preference-Applied", preferPageSize+"="+strconv.Itoa(size))
+		applied(w, preferPageSize, strconv.Itoa(size))
 	}
 	if p.maximum > 0 {
 		limit(query, p.maximum)
@@ -67,20 +64,6 @@ func limit(query *odata.Query, size int) {
 	if query.Top == nil || *query.Top > size {
 		query.Top = &size
 	}
-}
-
-// preference returns the value of a preference in the Prefer header fields (RFC 7240). Names count in any case.
-func preference(r *http.Request, name string) (string, bool) {
-	for _, field := range r.Header.Values("Prefer") {
-		for part := range strings.SplitSeq(field, ",") {
-			part, _, _ = strings.Cut(part, ";")
-			key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-			if strings.EqualFold(strings.TrimSpace(key), name) {
-				return strings.Trim(strings.TrimSpace(value), `"`), true
-			}
-		}
-	}
-	return "", false
 }
 
 // next returns the URL of the page behind a position: the request's own, with the position as a cursor and without what

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
@@ -286,8 +284,10 @@ func FuzzPath(f *testing.F) {
 		segment := strings.Replace(url.PathEscape(text), "(", "%28", 1)
 		s.must(t, http.StatusOK, "GET", "/users/"+segment, "")
 		s.must(t, http.StatusOK, "GET", "/users('"+url.PathEscape(strings.ReplaceAll(text, "'", "''"))+"')", "")
-		if diff := cmp.Diff([]string{want.Value, want.Value}, []string{asked[0].Value, asked[1].Value}); diff != "" || asked[0] != want || asked[1] != want {
-			t.Errorf("%q was read as %+v", text, asked)
+		for _, key := range asked {
+			if key.Property != want.Property || key.Value != want.Value {
+				t.Errorf("%q was read as %s %q", text, key.Property.Name, key.Value)
+			}
 		}
 	})
 }

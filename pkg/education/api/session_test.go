@@ -177,10 +177,11 @@ func checkUsed(t *testing.T, used map[string]bool) {
 var (
 	uuids   = regexp.MustCompile(`[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}`)
 	cursors = regexp.MustCompile(`\$skiptoken=[\w-]+`)
+	tags    = regexp.MustCompile(`W/\\"[\w-]+\\"`)
 	dates   = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)
 )
 
-// normalise replaces ids by their number in the text, and dates in UTC and cursors by a word.
+// normalise replaces ids by their number in the text, and dates in UTC, cursors and entity tags by a word.
 func normalise(text string) string {
 	numbers := map[string]string{}
 	text = uuids.ReplaceAllStringFunc(text, func(id string) string {
@@ -191,6 +192,7 @@ func normalise(text string) string {
 		return numbers[id]
 	})
 	text = cursors.ReplaceAllString(text, "$$skiptoken=cursor")
+	text = tags.ReplaceAllString(text, "W/tag")
 	return dates.ReplaceAllString(text, `"date"`)
 }
 

@@ -28,7 +28,7 @@ func (s *Server) rootDSE() *wire.Entry {
 		{Type: "namingContexts", Values: s.store.NamingContexts()},
 		{Type: attributeSubschemaSubentry, Values: []string{subschemaDN}},
 		{Type: "supportedControl", Values: []string{
-			wire.ControlPagedResults, wire.ControlPostRead, wire.ControlManageDsaIT,
+			wire.ControlPagedResults, wire.ControlPostRead, wire.ControlAssertion, wire.ControlManageDsaIT,
 		}},
 		{Type: "supportedExtension", Values: extensions},
 		{Type: "supportedFeatures", Values: []string{featureAllOperational, featureTrueFalse}},

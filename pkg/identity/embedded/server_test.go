@@ -575,6 +575,52 @@ func TestPostRead(t *testing.T) {
 	}
 }
 
+// TestAssertion shows that an assertion decides whether a write is made, and tells nobody about passwords who may not see
+// them.
+func TestAssertion(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, nil)
+	f.addUsers(t, 1)
+	hasPassword := wire.Present("userPassword")
+	tests := []struct {
+		name      string
+		admin     bool
+		assertion *wire.Filter
+		want      wire.ResultCode
+	}{
+		{"true", false, wire.Equal("openCloudUUID", userID(1)), wire.ResultSuccess},
+		{"false", false, wire.Equal("openCloudUUID", userID(2)), wire.ResultAssertionFailed},
+		{"undefined", false, wire.Not(wire.Equal("shoeSize", "42")), wire.ResultAssertionFailed},
+		{"about a password, for the reader", false, hasPassword, wire.ResultAssertionFailed},
+		{"about no password, for the reader", false, wire.Not(hasPassword), wire.ResultAssertionFailed},
+		{"about a password, for the administrator", true, wire.Or(hasPassword, wire.Not(hasPassword)), wire.ResultSuccess},
+	}
+	raw := f.dialRaw(t)
+	for i, test := range tests {
+		dn, password := f.accounts.ReaderDN, f.reader
+		if test.admin {
+			dn, password = f.accounts.AdminDN, f.admin
+		}
+		raw.bind(t, dn, password)
+		raw.send(t, 10+i, &wire.ModifyRequest{DN: userDN(1), Assertion: test.assertion, Changes: []wire.Change{{
+			Operation: wire.ChangeReplace,
+			Attribute: wire.Attribute{Type: "openCloudLastSignInTimestamp", Values: []string{"20260102030405Z"}},
+		}}})
+		if got := raw.response(t, 10+i).Code; got != test.want {
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
+		}
+	}
+	raw.bind(t, f.accounts.AdminDN, f.admin)
+	raw.send(t, 30, &wire.DeleteRequest{DN: userDN(1), Assertion: wire.Equal("uid", "nobody")})
+	if got := raw.response(t, 30).Code; got != wire.ResultAssertionFailed {
+		t.Errorf("delete what does not match: got %d, want %d", got, wire.ResultAssertionFailed)
+	}
+	raw.send(t, 31, &wire.DeleteRequest{DN: userDN(1), Assertion: wire.Present("uid")})
+	if got := raw.response(t, 31).Code; got != wire.ResultSuccess {
+		t.Errorf("delete what matches: got %d, want success", got)
+	}
+}
+
 func TestRootDSE(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, func(c *embedded.ServerConfig) { c.TLS = serverTLS(t) })
@@ -588,7 +634,7 @@ func TestRootDSE(t *testing.T) {
 		"supportedLDAPVersion": {"3"},
 		"subschemaSubentry":    {"cn=Subschema"},
 		"vendorName":           {"OpenCloud"},
-		"supportedControl":     {"1.2.840.113556.1.4.319", "1.3.6.1.1.13.2", "2.16.840.1.113730.3.4.2"},
+		"supportedControl":     {"1.2.840.113556.1.4.319", "1.3.6.1.1.13.2", "1.3.6.1.1.12", "2.16.840.1.113730.3.4.2"},
 		"supportedExtension":   {"1.3.6.1.4.1.4203.1.11.1", "1.3.6.1.4.1.4203.1.11.3", "1.3.6.1.4.1.1466.20037"},
 		"supportedFeatures":    {"1.3.6.1.4.1.4203.1.5.1", "1.3.6.1.4.1.4203.1.5.3"},
 		"objectClass":          nil,

@@ -140,6 +140,8 @@ func (e *exchange) knows(oid string) bool {
 		return e.responseTag == wire.TagSearchDone
 	case wire.ControlPostRead:
 		return e.responseTag == wire.TagAddResponse || e.responseTag == wire.TagModifyResponse
+	case wire.ControlAssertion:
+		return e.responseTag == wire.TagModifyResponse || e.responseTag == wire.TagDeleteResponse
 	case wire.ControlManageDsaIT:
 		return e.responseTag != wire.TagBindResponse && e.responseTag != wire.TagExtendedResponse
 	default:
@@ -232,10 +234,11 @@ func (e *exchange) add(request *wire.AddRequest) (answer, error) {
 }
 
 func (e *exchange) modify(request *wire.ModifyRequest) (answer, error) {
-	if err := e.identity.mayModify(request); err != nil {
+	permitted, err := e.identity.mayModify(request)
+	if err != nil {
 		return answer{}, err
 	}
-	entry, err := e.session.server.store.Modify(e.uninterrupted(), request)
+	entry, err := e.session.server.store.Modify(e.uninterrupted(), permitted)
 	return e.postRead(entry), err
 }
 

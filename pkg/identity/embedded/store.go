@@ -30,6 +30,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/opencloud-eu/education/internal/passwordhash"
 	"github.com/opencloud-eu/education/pkg/identity/match"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
@@ -53,8 +54,8 @@ type Store struct {
 	writer   *writer
 	finished chan struct{} // closed when the writer has ended
 	contexts []string
-	hashing  chan struct{} // a place for each password that may be hashed at the same time
-	proven   atomic.Int64  // when a write last proved the file to be writable, in nanoseconds since 1970
+	hashing  passwordhash.Places
+	proven   atomic.Int64 // when a write last proved the file to be writable, in nanoseconds since 1970
 
 	// gate keeps operations from entering the queue once closed is set.
 	gate   sync.RWMutex
@@ -86,7 +87,7 @@ func Open(config Config) (*Store, error) {
 		logger:   logger,
 		writer:   &writer{db: db, logger: logger, queue: make(chan *operation, maxQueue)},
 		finished: make(chan struct{}),
-		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		hashing:  make(passwordhash.Places, runtime.GOMAXPROCS(0)),
 	}
 	if err := guarded(config.Path, func() error { return s.prepare(config.Containers) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded directory: %w", err), db.Close())

@@ -130,7 +130,8 @@ func newUUID() string {
 // Refusals: ResultNoSuchObject; ResultNoSuchAttribute if a value to be deleted is not there,
 // ResultAttributeOrValueExists if one to be added is; ResultNotAllowedOnRDN if a value of the RDN would go;
 // ResultObjectClassModsProhibited if the structural class would change; ResultUnwillingToPerform if the id of a school
-// would change while entries refer to it; and those of Add.
+// would change while entries refer to it; ResultAssertionFailed if the entry does not match the assertion; and those of
+// Add.
 func (s *Store) Modify(ctx context.Context, request *wire.ModifyRequest) (*wire.Entry, error) {
 	name, err := parseName(request.DN)
 	if err != nil {
@@ -148,15 +149,22 @@ func (s *Store) Modify(ctx context.Context, request *wire.ModifyRequest) (*wire.
 		}
 		steps[i].Attribute = hashed[0]
 	}
+	asserted, err := compileAssertionOf(request.Assertion)
+	if err != nil {
+		return nil, err
+	}
 	prepare := func(tx *bolt.Tx, at moment) (*changes, error) {
-		return prepareModify(tx, at, name, steps)
+		return prepareModify(tx, at, name, asserted, steps)
 	}
 	return s.write(ctx, &operation{prepare: prepare, finish: postRead(name, request.PostRead)})
 }
 
-func prepareModify(tx *bolt.Tx, at moment, name *match.DN, steps []wire.Change) (*changes, error) {
+func prepareModify(tx *bolt.Tx, at moment, name *match.DN, asserted *condition, steps []wire.Change) (*changes, error) {
 	before, err := findEntry(tx, name)
 	if err != nil {
+		return nil, err
+	}
+	if err := asserted.check(tx, before); err != nil {
 		return nil, err
 	}
 	d := newDraft(tx, before)
@@ -229,20 +237,43 @@ func (d *draft) finish(before *record, at moment) (*changes, error) {
 // Delete deletes an entry, and takes it out of every class that it is a member or a teacher of.
 //
 // Refusals: ResultNoSuchObject; ResultNotAllowedOnNonLeaf if there are entries below it; ResultUnwillingToPerform if it
-// is a naming context, or a school that entries refer to.
+// is a naming context, or a school that entries refer to; ResultAssertionFailed if it does not match the assertion.
 func (s *Store) Delete(ctx context.Context, request *wire.DeleteRequest) error {
 	name, err := parseName(request.DN)
 	if err != nil {
 		return err
 	}
+	asserted, err := compileAssertionOf(request.Assertion)
+	if err != nil {
+		return err
+	}
 	_, err = s.write(ctx, &operation{prepare: func(tx *bolt.Tx, at moment) (*changes, error) {
-		return prepareDelete(tx, at, name)
+		return prepareDelete(tx, at, name, asserted)
 	}})
 	return err
 }
 
-func prepareDelete(tx *bolt.Tx, at moment, name *match.DN) (*changes, error) {
+// compileAssertionOf prepares the filter of an assertion (RFC 4528), or nil.
+func compileAssertionOf(filter *wire.Filter) (*condition, error) {
+	if filter == nil {
+		return nil, nil
+	}
+	return compile(filter, 0)
+}
+
+// check refuses an operation on an entry for which its assertion is not true. No assertion refuses nothing.
+func (c *condition) check(tx *bolt.Tx, entry *record) error {
+	if c == nil || c.of(tx, entry) == isTrue {
+		return nil
+	}
+	return wire.Errorf(wire.ResultAssertionFailed, "the entry does not match the assertion")
+}
+
+func prepareDelete(tx *bolt.Tx, at moment, name *match.DN, asserted *condition) (*changes, error) {
 	entry, err := findEntry(tx, name)
+	if err == nil {
+		err = asserted.check(tx, entry)
+	}
 	switch {
 	case err != nil:
 		return nil, err

@@ -6,6 +6,8 @@ import "errors"
 const (
 	// ControlPagedResults is the simple paged results control (RFC 2696).
 	ControlPagedResults = "1.2.840.113556.1.4.319"
+	// ControlAssertion is the assertion control (RFC 4528).
+	ControlAssertion = "1.3.6.1.1.12"
 	// ControlPostRead is the post-read control (RFC 4527).
 	ControlPostRead = "1.3.6.1.1.13.2"
 	// ControlManageDsaIT asks to treat referrals as plain entries (RFC 3296).
@@ -119,6 +121,29 @@ func ParsePagedResults(control *Control) (PagedResults, error) {
 		return PagedResults{}, badControl(control)
 	}
 	return p, nil
+}
+
+// AssertionRequest returns the control that lets an operation be carried out only if the entry matches the filter (RFC
+// 4528, section 3). It is critical: a server that does not know it must not carry out the operation without it.
+func AssertionRequest(filter *Filter) Control {
+	value := string(appendFilter(nil, filter))
+	return Control{OID: ControlAssertion, Critical: true, Value: &value}
+}
+
+// ParseAssertionRequest decodes the filter of an assertion control. The error is a ResultError.
+func ParseAssertionRequest(control *Control) (*Filter, error) {
+	if control.Value == nil {
+		return nil, badControl(control)
+	}
+	r := reader{*control.Value}
+	filter, err := (&filterReader{}).element(&r, 1)
+	switch {
+	case errors.Is(err, ErrMalformed), err == nil && !r.empty():
+		return nil, badControl(control)
+	case err != nil:
+		return nil, err
+	}
+	return filter, nil
 }
 
 // PostReadRequest returns the control that asks for attributes of the entry as a change left it (RFC 4527, section 3.2).

@@ -43,8 +43,8 @@ func decode(data []byte) (d decoded, ok bool) {
 	}
 	d = decoded{ID: m.ID}
 	for _, control := range m.Controls {
-		// The post-read control of a request becomes a field of it.
-		if control.OID != ControlPostRead {
+		// The post-read and assertion controls of a request become fields of it.
+		if control.OID != ControlPostRead && control.OID != ControlAssertion {
 			d.Controls = append(d.Controls, control)
 		}
 	}

@@ -108,6 +108,9 @@ type Change struct {
 type ModifyRequest struct {
 	DN      string
 	Changes []Change
+	// Assertion is a filter that the entry must match, or else nothing is changed and the result is
+	// ResultAssertionFailed (RFC 4528). Nil asks for nothing.
+	Assertion *Filter
 	// PostRead is as in AddRequest.
 	PostRead []string
 }
@@ -123,6 +126,8 @@ type ModifyDNRequest struct {
 // DeleteRequest deletes an entry that has no children.
 type DeleteRequest struct {
 	DN string
+	// Assertion is as in ModifyRequest.
+	Assertion *Filter
 }
 
 // CompareRequest asks whether an entry holds a value.

@@ -3,8 +3,8 @@ package wire
 // Request is an operation that a client asks for: *BindRequest, *UnbindRequest, *SearchRequest, *ModifyRequest,
 // *AddRequest, *DeleteRequest, *ModifyDNRequest, *CompareRequest, *AbandonRequest or *ExtendedRequest.
 //
-// The PostRead fields of AddRequest and ModifyRequest travel as a control: AppendRequest adds it, and
-// Message.Request fills the field from it.
+// The PostRead fields of AddRequest and ModifyRequest and the Assertion fields of ModifyRequest and DeleteRequest travel
+// as controls: AppendRequest adds them, and Message.Request fills the fields from them.
 type Request interface {
 	// appendRequest appends the operation without its message.
 	appendRequest(dst []byte) []byte
@@ -64,7 +64,22 @@ func AppendRequest(dst []byte, id int, request Request, controls ...Control) []b
 	if attributes := postRead(request); len(attributes) > 0 {
 		controls = append(controls[:len(controls):len(controls)], PostReadRequest(attributes))
 	}
+	if filter := assertion(request); filter != nil {
+		controls = append(controls[:len(controls):len(controls)], AssertionRequest(filter))
+	}
 	return closeMessage(dst, start, controls)
+}
+
+// assertion returns the filter that the entry of a request must match, or nil.
+func assertion(request Request) *Filter {
+	switch request := request.(type) {
+	case *ModifyRequest:
+		return request.Assertion
+	case *DeleteRequest:
+		return request.Assertion
+	default:
+		return nil
+	}
 }
 
 // postRead returns the attributes that a request wants back, or nil.
@@ -105,7 +120,8 @@ func (m *Message) parseRequest() (Request, error) {
 	case TagAddRequest:
 		return m.parseAdd(&r)
 	case TagDeleteRequest:
-		return &DeleteRequest{DN: m.content}, nil
+		filter, err := m.assertion()
+		return &DeleteRequest{DN: m.content, Assertion: filter}, err
 	case TagModifyDNRequest:
 		return parseModifyDN(&r)
 	case TagCompareRequest:
@@ -259,6 +275,9 @@ func (m *Message) parseModify(r *reader) (request *ModifyRequest, err error) {
 		}
 		request.Changes = append(request.Changes, change)
 	}
+	if request.Assertion, err = m.assertion(); err != nil {
+		return nil, err
+	}
 	request.PostRead, err = m.postRead()
 	return request, err
 }
@@ -280,6 +299,15 @@ func parseChange(content string, left *budget) (change Change, err error) {
 		return Change{}, Errorf(ResultProtocolError, "change operation %d is not known", operation)
 	}
 	return change, nil
+}
+
+// assertion returns the filter of the message's assertion control, or nil.
+func (m *Message) assertion() (*Filter, error) {
+	control := FindControl(m.Controls, ControlAssertion)
+	if control == nil {
+		return nil, nil
+	}
+	return ParseAssertionRequest(control)
 }
 
 // postRead returns the attributes that the message's post-read control asks for.

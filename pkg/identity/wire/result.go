@@ -19,6 +19,7 @@ const (
 	ResultCompareTrue                  ResultCode = 6
 	ResultAuthMethodNotSupported       ResultCode = 7
 	ResultStrongerAuthRequired         ResultCode = 8
+	ResultReferral                     ResultCode = 10
 	ResultAdminLimitExceeded           ResultCode = 11
 	ResultUnavailableCriticalExtension ResultCode = 12
 	ResultConfidentialityRequired      ResultCode = 13
@@ -43,7 +44,13 @@ const (
 	ResultEntryAlreadyExists           ResultCode = 68
 	ResultObjectClassModsProhibited    ResultCode = 69
 	ResultOther                        ResultCode = 80
+	// ResultAssertionFailed is the result of an operation whose assertion control does not match (RFC 4528, section 4).
+	ResultAssertionFailed ResultCode = 122
 )
+
+// ErrOutcomeUnknown is wrapped by the error of a write whose answer was lost: it may have been carried out, or may yet be,
+// or not.
+var ErrOutcomeUnknown = errors.New("the change may or may not have been carried out")
 
 // ResultError is an LDAP result other than success. Every error of a directory that is an LDAP result is one; an
 // error that is none (a broken connection, a full disk, a cancelled context) says nothing about the data.

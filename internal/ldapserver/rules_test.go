@@ -1,0 +1,323 @@
+package ldapserver
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// rules are what the files of the folder deploy promise, whatever server they set up. Each is checked in a tree of its
+// own.
+var rules = []struct {
+	name  string
+	check func(t *testing.T, server *Server, bases Bases)
+}{
+	{"a unique key has one holder", checkUniqueKey},
+	{"a unique key has one holder among many writers", checkUniqueKeyAtOnce},
+	{"a tree has keys of its own", checkTrees},
+	{"links follow entries", checkLinks},
+	{"a class outlives its last member", checkLastMember},
+	{"the service writes below its bases alone", checkServiceWrites},
+	{"the service reads no password", checkServicePasswords},
+	{"the reader reads", checkReader},
+	{"a user sees and changes little", checkUser},
+	{"anonymous sees nothing", checkAnonymous},
+	{"the accounts read without limits", checkLimits},
+}
+
+func checkUniqueKey(t *testing.T, server *Server, bases Bases) {
+	service := server.Connect(t, server.Service())
+	first := user(bases, "max", "user/username/-/max", "user/externalId/-/4711")
+	mustAdd(t, service, first)
+	if got := code(service.Add(user(bases, "moritz", "user/username/-/moritz", "user/externalId/-/4711"))); got != ldap.LDAPResultConstraintViolation {
+		t.Errorf("add with another's key: result %d, want constraintViolation", got)
+	}
+	second := user(bases, "moritz", "user/username/-/moritz")
+	mustAdd(t, service, second)
+	if got := code(modify(service, second.DN, "educationUniqueKey", "user/username/-/moritz", "user/externalId/-/4711")); got != ldap.LDAPResultConstraintViolation {
+		t.Errorf("modify to another's key: result %d, want constraintViolation", got)
+	}
+	// Octets are compared, not letters: folding is the service's business.
+	mustAdd(t, service, user(bases, "MAX", "user/username/-/MAX"))
+	if err := modify(service, first.DN, "educationUniqueKey", "user/username/-/max", "user/externalId/-/4712"); err != nil {
+		t.Errorf("modify one's own keys: %v", err)
+	}
+	mustDelete(t, service, first.DN)
+	if err := modify(service, second.DN, "educationUniqueKey", "user/username/-/max"); err != nil {
+		t.Errorf("modify to a key that is free again: %v", err)
+	}
+}
+
+func checkUniqueKeyAtOnce(t *testing.T, server *Server, bases Bases) {
+	const writers, rounds = 16, 10
+	connections := make([]*ldap.Conn, writers)
+	for i := range connections {
+		connections[i] = server.Connect(t, server.Service())
+	}
+	for round := range rounds {
+		codes := make([]uint16, writers)
+		start := make(chan struct{})
+		var wait sync.WaitGroup
+		for i, connection := range connections {
+			request := user(bases, fmt.Sprintf("%d-%d", round, i), fmt.Sprintf("user/username/-/%d", round))
+			wait.Go(func() {
+				<-start
+				codes[i] = code(connection.Add(request))
+			})
+		}
+		close(start)
+		wait.Wait()
+		slices.Sort(codes)
+		if codes[0] != ldap.LDAPResultSuccess || codes[1] != ldap.LDAPResultConstraintViolation || codes[writers-1] != ldap.LDAPResultConstraintViolation {
+			t.Fatalf("%d writers of one key got the results %v, want one success and else constraintViolation", writers, codes)
+		}
+	}
+}
+
+func checkTrees(t *testing.T, server *Server, bases Bases) {
+	service := server.Connect(t, server.Service())
+	for _, tree := range []Bases{bases, server.Subtree(t)} {
+		mustAdd(t, service, user(tree, "max", "user/username/-/max"))
+		if got := code(service.Add(user(tree, "moritz", "user/username/-/max"))); got != ldap.LDAPResultConstraintViolation {
+			t.Errorf("a second holder below %s: result %d, want constraintViolation", tree.Suffix, got)
+		}
+	}
+}
+
+// links returns the members and the teachers of a class, without the empty DN that stands for none.
+func links(t *testing.T, connection *ldap.Conn, dn string) (members, teachers []string) {
+	t.Helper()
+	entry := read(t, connection, dn)
+	isEmpty := func(value string) bool { return value == "" }
+	return slices.DeleteFunc(entry.GetAttributeValues("member"), isEmpty),
+		slices.DeleteFunc(entry.GetAttributeValues("openCloudEducationTeacherMember"), isEmpty)
+}
+
+func checkLinks(t *testing.T, server *Server, bases Bases) {
+	service := server.Connect(t, server.Service())
+	stays, goes := user(bases, "max"), user(bases, "tina")
+	mustAdd(t, service, stays)
+	mustAdd(t, service, goes)
+	fifth := class(bases, "5a", stays.DN, goes.DN)
+	fifth.Attribute("openCloudEducationTeacherMember", []string{stays.DN, goes.DN})
+	mustAdd(t, service, fifth)
+
+	renamed := "uid=max," + bases.UserBase
+	if err := service.ModifyDN(ldap.NewModifyDNRequest(stays.DN, "uid=max", false, "")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "links follow the new name", func() bool {
+		members, teachers := links(t, service, fifth.DN)
+		return slices.Contains(members, renamed) && slices.Contains(teachers, renamed) && len(members) == 2 && len(teachers) == 2
+	})
+	mustDelete(t, service, goes.DN)
+	eventually(t, "nothing links to an entry that has gone", func() bool {
+		members, teachers := links(t, service, fifth.DN)
+		return slices.Equal(members, []string{renamed}) && slices.Equal(teachers, []string{renamed})
+	})
+}
+
+func checkLastMember(t *testing.T, server *Server, bases Bases) {
+	service := server.Connect(t, server.Service())
+	only := user(bases, "max")
+	mustAdd(t, service, only)
+	fifth := class(bases, "5a", only.DN)
+	fifth.Attribute("openCloudEducationTeacherMember", []string{only.DN})
+	mustAdd(t, service, fifth)
+	mustDelete(t, service, only.DN)
+	eventually(t, "the class is empty", func() bool {
+		members, teachers := links(t, service, fifth.DN)
+		return len(members) == 0 && len(teachers) == 0
+	})
+}
+
+func checkServiceWrites(t *testing.T, server *Server, bases Bases) {
+	service := server.Connect(t, server.Service())
+	outside := ldap.NewAddRequest("cn=other,"+bases.Suffix, nil)
+	outside.Attribute("objectClass", []string{"organizationalRole"})
+	outside.Attribute("cn", []string{"other"})
+	refused := map[string]error{
+		"add beside the bases":           service.Add(outside),
+		"delete a base":                  service.Del(ldap.NewDelRequest(bases.ClassBase, nil)),
+		"modify a base":                  modify(service, bases.UserBase, "description", "mine"),
+		"modify the suffix":              modify(service, bases.Suffix, "description", "mine"),
+		"set its own password":           modify(service, server.BindDN, "userPassword", "mine"),
+		"set the reader's password":      modify(service, server.Reader.DN, "userPassword", "mine"),
+		"delete the reader":              service.Del(ldap.NewDelRequest(server.Reader.DN, nil)),
+		"modify the reader":              modify(service, server.Reader.DN, "description", "mine"),
+		"modify the server's properties": modify(service, "cn=config", "cn", "mine"),
+	}
+	for what, err := range refused {
+		if code(err) != ldap.LDAPResultInsufficientAccessRights {
+			t.Errorf("%s: %v, want insufficientAccessRights", what, err)
+		}
+	}
+	pupil := user(bases, "max")
+	mustAdd(t, service, pupil)
+	move := ldap.NewModifyDNRequest(pupil.DN, "uid=max", false, bases.Suffix)
+	if got := code(service.ModifyDN(move)); got != ldap.LDAPResultInsufficientAccessRights {
+		t.Errorf("move a user out of its base: result %d, want insufficientAccessRights", got)
+	}
+	mustDelete(t, service, pupil.DN)
+}
+
+func checkServicePasswords(t *testing.T, server *Server, bases Bases) {
+	service, admin := server.Connect(t, server.Service()), server.Connect(t, server.Admin)
+	pupil := user(bases, "max")
+	// What the service makes of "a secret": a salted SHA-1 (RFC 2307, section 5.3).
+	const hashed = "{SSHA}r6lzcwX/EJH/++aM6EnoorT7M/9zYWx0"
+	pupil.Attribute("userPassword", []string{hashed})
+	mustAdd(t, service, pupil)
+	checkBind(t, server, pupil.DN, "a secret")
+	checkPasswordHidden(t, service, pupil.DN, hashed)
+	if stored := read(t, admin, pupil.DN).GetAttributeValue("userPassword"); stored != hashed {
+		t.Errorf("a hash was not kept as it is but as %q", stored)
+	}
+	if err := modify(service, pupil.DN, "userPassword", strings.ToLower(hashed[:6])+hashed[6:]); err != nil {
+		t.Errorf("replace a password: %v", err)
+	}
+	if _, err := service.PasswordModify(ldap.NewPasswordModifyRequest(pupil.DN, "", "another secret")); err != nil {
+		t.Fatalf("Password Modify: %v", err)
+	}
+	checkBind(t, server, pupil.DN, "another secret")
+	stored := read(t, admin, pupil.DN).GetAttributeValue("userPassword")
+	if !strings.HasPrefix(stored, "{") || strings.Contains(stored, "another secret") {
+		t.Error("Password Modify keeps a password as it is")
+	}
+}
+
+// checkBind holds that a password is the entry's, and another is not.
+func checkBind(t *testing.T, server *Server, dn, password string) {
+	t.Helper()
+	if _, err := server.connect(Account{dn, password}); err != nil {
+		t.Errorf("bind as %s: %v", dn, err)
+	}
+	if _, err := server.connect(Account{dn, password + "."}); code(err) != ldap.LDAPResultInvalidCredentials {
+		t.Errorf("bind as %s with a wrong password: %v, want invalidCredentials", dn, err)
+	}
+}
+
+// checkPasswordHidden holds that a client neither reads a password nor finds it out.
+func checkPasswordHidden(t *testing.T, connection *ldap.Conn, dn, password string) {
+	t.Helper()
+	entries, err := search(connection, dn, "(objectClass=*)", "userPassword")
+	for _, entry := range entries {
+		if len(entry.Attributes) > 0 {
+			t.Errorf("the client reads a password, %v", err)
+		}
+	}
+	for _, filter := range []string{"(userPassword=*)", "(userPassword=" + ldap.EscapeFilter(password) + ")"} {
+		if entries, _ := search(connection, dn, filter, "1.1"); len(entries) > 0 {
+			t.Errorf("the client finds out by %s that there is a password", filter[:14])
+		}
+	}
+	if same, _ := connection.Compare(dn, "userPassword", password); same {
+		t.Error("the client compares passwords")
+	}
+}
+
+func checkReader(t *testing.T, server *Server, bases Bases) {
+	service, reader := server.Connect(t, server.Service()), server.Connect(t, server.Reader)
+	pupil := user(bases, "max", "user/username/-/max")
+	pupil.Attribute("userPassword", []string{"a secret"})
+	mustAdd(t, service, pupil)
+	mustAdd(t, service, class(bases, "5a", pupil.DN))
+	for filter, want := range map[string]int{"(uid=max)": 1, "(educationUniqueKey=user/username/-/max)": 1, "(member=" + pupil.DN + ")": 1, "(ou=*)": 4} {
+		if entries, err := search(reader, bases.Suffix, filter); err != nil || len(entries) != want {
+			t.Errorf("the reader finds %d entries by %s, %v, want %d", len(entries), filter, err, want)
+		}
+	}
+	checkPasswordHidden(t, reader, pupil.DN, "a secret")
+	if err := modify(reader, pupil.DN, "openCloudLastSignInTimestamp", "20261124083000Z"); err != nil {
+		t.Errorf("the reader notes a sign-in: %v", err)
+	}
+	for what, err := range map[string]error{
+		"modify a name":  modify(reader, pupil.DN, "displayName", "Max"),
+		"set a password": modify(reader, pupil.DN, "userPassword", "mine"),
+		"add a user":     reader.Add(user(bases, "moritz")),
+		"rename a user":  reader.ModifyDN(ldap.NewModifyDNRequest(pupil.DN, "uid=max", false, "")),
+		"delete a user":  reader.Del(ldap.NewDelRequest(pupil.DN, nil)),
+	} {
+		if code(err) != ldap.LDAPResultInsufficientAccessRights {
+			t.Errorf("the reader may %s: %v, want insufficientAccessRights", what, err)
+		}
+	}
+}
+
+func checkUser(t *testing.T, server *Server, bases Bases) {
+	service := server.Connect(t, server.Service())
+	pupil, other := user(bases, "max"), user(bases, "moritz")
+	pupil.Attribute("userPassword", []string{"a secret"})
+	mustAdd(t, service, pupil)
+	mustAdd(t, service, other)
+	self := server.Connect(t, Account{pupil.DN, "a secret"})
+	if got := read(t, self, pupil.DN).GetAttributeValue("uid"); got != "max" {
+		t.Errorf("a user sees of itself the uid %q", got)
+	}
+	checkPasswordHidden(t, self, pupil.DN, "a secret")
+	if entries, _ := search(self, other.DN, "(objectClass=*)"); len(entries) > 0 {
+		t.Error("a user sees another")
+	}
+	for what, err := range map[string]error{
+		"its own name":                modify(self, pupil.DN, "displayName", "Max"),
+		"its own schools":             modify(self, pupil.DN, "openCloudMemberOfSchool", id("school")),
+		"the time it signed in":       modify(self, pupil.DN, "openCloudLastSignInTimestamp", "20261124083000Z"),
+		"another's password":          modify(self, other.DN, "userPassword", "mine"),
+		"the password of the service": modify(self, server.BindDN, "userPassword", "mine"),
+	} {
+		if got := code(err); got != ldap.LDAPResultInsufficientAccessRights && got != ldap.LDAPResultNoSuchObject {
+			t.Errorf("a user changes %s: %v, want a refusal", what, err)
+		}
+	}
+	if _, err := self.PasswordModify(ldap.NewPasswordModifyRequest("", "a secret", "another secret")); err != nil {
+		t.Errorf("a user changes its own password: %v", err)
+	}
+	checkBind(t, server, pupil.DN, "another secret")
+}
+
+func checkAnonymous(t *testing.T, server *Server, bases Bases) {
+	service, nobody := server.Connect(t, server.Service()), server.Connect(t, Account{})
+	pupil := user(bases, "max")
+	mustAdd(t, service, pupil)
+	for _, base := range []string{bases.Suffix, bases.UserBase, pupil.DN, "cn=config"} {
+		if entries, err := search(nobody, base, "(objectClass=*)"); len(entries) > 0 {
+			t.Errorf("anonymous sees %d entries below %s, %v", len(entries), base, err)
+		}
+	}
+	for what, err := range map[string]error{
+		"adds a user":    nobody.Add(user(bases, "moritz")),
+		"changes a user": modify(nobody, pupil.DN, "displayName", "Max"),
+		"deletes a user": nobody.Del(ldap.NewDelRequest(pupil.DN, nil)),
+	} {
+		if err == nil {
+			t.Errorf("anonymous %s", what)
+		}
+	}
+}
+
+// defaultSizeLimit is the limit of accounts that have none of their own. 389 Directory Server's is larger.
+const defaultSizeLimit = 500
+
+func checkLimits(t *testing.T, server *Server, bases Bases) {
+	const entries = defaultSizeLimit + 100
+	admin := server.Connect(t, server.Admin)
+	for i := range entries {
+		mustAdd(t, admin, user(bases, fmt.Sprintf("user%d", i)))
+	}
+	request := ldap.NewSearchRequest(bases.UserBase, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
+		"(objectClass=openCloudEducationUser)", []string{"openCloudUUID"}, nil)
+	for name, account := range map[string]Account{"service": server.Service(), "reader": server.Reader} {
+		connection := server.Connect(t, account)
+		if result, err := connection.Search(request); err != nil || len(result.Entries) != entries {
+			t.Errorf("the %s reads %d entries, want %d: %v", name, len(result.Entries), entries, err)
+		}
+		request := *request // Paging adds its control.
+		if result, err := connection.SearchWithPaging(&request, 100); err != nil || len(result.Entries) != entries {
+			t.Errorf("the %s reads %d entries in pages, want %d: %v", name, len(result.Entries), entries, err)
+		}
+	}
+}

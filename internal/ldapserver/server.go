@@ -1,0 +1,262 @@
+// Package ldapserver starts LDAP servers of other people for tests: Debian's OpenLDAP and 389 Directory Server, set up
+// by the files that the folder deploy offers to operators. A server runs on loopback, keeps its files in a temporary
+// folder, and ends with the test.
+//
+//	func TestMain(m *testing.M) { ldapserver.Main(m) }
+//
+//	func TestSomething(t *testing.T) {
+//		t.Parallel()
+//		server := ldapserver.SharedOpenLDAP(t)
+//		bases := server.Subtree(t)
+//		// Here are users, classes and schools of this test alone.
+//	}
+//
+// A test that stops, kills or pauses the server starts one of its own, with OpenLDAP or DirectoryServer389. Without the
+// programs a test skips, or fails where EDUCATION_TEST_REQUIRE names their package: see Require.
+package ldapserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// Account is what a client binds with.
+type Account struct{ DN, Password string }
+
+// Bases are the DNs of a tree: its root, and where users, classes and schools are below it.
+type Bases struct{ Suffix, UserBase, ClassBase, SchoolBase string }
+
+func basesBelow(suffix string) Bases {
+	return Bases{suffix, "ou=users," + suffix, "ou=groups," + suffix, "ou=tenants," + suffix}
+}
+
+// Server is a server that runs. Its fields are for reading.
+type Server struct {
+	// URI begins with ldap://, LDAPSURI, of a server with TLS, with ldaps://.
+	URI, LDAPSURI string
+	// CAFile holds the authority, in PEM, that a server with TLS is certified by.
+	CAFile string
+	// Socket is the path of the server's Unix socket, and SocketURI its name as OpenLDAP's programs write it.
+	Socket, SocketURI string
+	// Bases are the tree that the server is set up with. It has nobody's data; tests that share the server use trees of
+	// their own: see Subtree.
+	Bases
+	// BindDN and Password are the account of the service. It may write below the three bases of every tree.
+	BindDN, Password string
+	// Reader is the account of OpenCloud, and Admin may do and see everything, the configuration included.
+	Reader, Admin Account
+	// LogFile is the server's log, with a line for each operation.
+	LogFile string
+
+	flavour flavour
+	process *process
+
+	// configuring is held by whoever changes the server's configuration.
+	configuring sync.Mutex
+	subtrees    int
+}
+
+// flavour is what the two programs do differently.
+type flavour interface {
+	// command returns the command that runs the server in the foreground.
+	command() *exec.Cmd
+	// grow makes a tree with a new suffix, whose first RDN has the given value, in a server that runs.
+	grow(server *Server, name string) (Bases, error)
+}
+
+// Service returns the account of the service.
+func (s *Server) Service() Account { return Account{s.BindDN, s.Password} }
+
+// Subtree makes a tree with users, classes and schools of its own. The rules of the server's first tree hold in it and
+// end at it: a key that is unique in it may be taken in another. It stays until the server ends.
+func (s *Server) Subtree(t testing.TB) Bases {
+	t.Helper()
+	s.configuring.Lock()
+	defer s.configuring.Unlock()
+	s.subtrees++
+	bases, err := s.flavour.grow(s, fmt.Sprintf("%s-%d", plainName(t.Name()), s.subtrees))
+	if err != nil {
+		t.Fatalf("a tree of the test's own: %v", err)
+	}
+	return bases
+}
+
+// plainName makes a test's name one that needs no escaping anywhere.
+func plainName(name string) string {
+	const most = 40
+	plain := strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+			return r
+		default:
+			return '-'
+		}
+	}, name)
+	return plain[:min(len(plain), most)]
+}
+
+// Connect returns a connection that is bound as the account, or anonymous if it has no DN. It is closed at the end of
+// the test.
+func (s *Server) Connect(t testing.TB, account Account) *ldap.Conn {
+	t.Helper()
+	connection, err := s.connect(account)
+	if err != nil {
+		t.Fatalf("bind as %q: %v", account.DN, err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return connection
+}
+
+func (s *Server) connect(account Account) (*ldap.Conn, error) {
+	connection, err := ldap.DialURL(s.URI)
+	if err != nil || account.DN == "" {
+		return connection, err
+	}
+	if err := connection.Bind(account.DN, account.Password); err != nil {
+		connection.Close()
+		return nil, err
+	}
+	return connection, nil
+}
+
+// Log returns what the server has logged since it was first started.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(s.LogFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Stop has the server end in its own good time, and waits until it has.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	if err := s.process.end(syscall.SIGTERM); err != nil {
+		t.Fatalf("stop the server: %v", err)
+	}
+}
+
+// Kill ends the server at once (SIGKILL).
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	if err := s.process.end(syscall.SIGKILL); err != nil {
+		t.Fatalf("kill the server: %v", err)
+	}
+}
+
+// Start starts a server again that has been stopped or killed, with the same data on the same ports, and waits until it
+// answers.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	if s.process.running() {
+		t.Fatal("the server is running already")
+	}
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Pause makes the server stop answering without closing a connection (SIGSTOP), until Resume.
+func (s *Server) Pause(t testing.TB) {
+	t.Helper()
+	if err := s.process.signal(syscall.SIGSTOP); err != nil {
+		t.Fatalf("pause the server: %v", err)
+	}
+}
+
+// Resume ends what Pause began (SIGCONT).
+func (s *Server) Resume(t testing.TB) {
+	t.Helper()
+	if err := s.process.signal(syscall.SIGCONT); err != nil {
+		t.Fatalf("resume the server: %v", err)
+	}
+}
+
+// start runs the server and waits until it answers.
+func (s *Server) start() error {
+	process, err := startProcess(s.flavour.command(), s.LogFile)
+	if err != nil {
+		return fmt.Errorf("start the server: %w", err)
+	}
+	s.process = process
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if !process.running() {
+			return fmt.Errorf("the server ended at its start:\n%s", tail(s.LogFile))
+		}
+		if s.answers() {
+			return nil
+		}
+	}
+	s.end()
+	return fmt.Errorf("the server does not answer within %v:\n%s", patience, tail(s.LogFile))
+}
+
+// answers reports whether the server is ready for the account of the service.
+func (s *Server) answers() bool {
+	connection, err := s.connect(s.Service())
+	if err != nil {
+		return false
+	}
+	connection.Close()
+	return true
+}
+
+// end ends the server whatever state it is in.
+func (s *Server) end() {
+	if s.process == nil || !s.process.running() {
+		return
+	}
+	// A process that is paused does not see SIGTERM before it goes on.
+	_ = s.process.signal(syscall.SIGCONT)
+	_ = s.process.end(syscall.SIGTERM)
+}
+
+// maxStarts is how often a server is set up anew because somebody else took its port before it did.
+const maxStarts = 5
+
+// startFresh sets up a server, with free ports, until one starts.
+func startFresh(setUp func() (*Server, error)) (*Server, error) {
+	var failed error
+	for range maxStarts {
+		server, err := setUp()
+		if err != nil {
+			return nil, err
+		}
+		if failed = server.start(); failed == nil {
+			return server, nil
+		}
+		if !strings.Contains(failed.Error(), "ddress already in use") {
+			break
+		}
+	}
+	return nil, failed
+}
+
+// freePort returns a TCP port of loopback that nobody listens on.
+func freePort() (int, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.New("a TCP listener has no TCP address")
+	}
+	return address.Port, nil
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

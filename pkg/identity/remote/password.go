@@ -1,0 +1,66 @@
+package remote
+
+import (
+	"context"
+	"strings"
+
+	"github.com/opencloud-eu/education/internal/passwordhash"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+)
+
+// PasswordHash is how passwords are written to userPassword.
+type PasswordHash string
+
+// The ways to write passwords.
+const (
+	// HashAuto is HashServer for 389-DS and HashSSHA for everything else.
+	HashAuto PasswordHash = "auto"
+	// HashSSHA writes salted SHA-1, which every server verifies.
+	HashSSHA PasswordHash = "ssha"
+	// HashArgon2 writes Argon2id in the form of OpenLDAP's module argon2, which the server needs to verify it.
+	HashArgon2 PasswordHash = "argon2"
+	// HashServer sends the password as it is, for the server to hash as its policy says. 389-DS does so, and accepts no
+	// hashes from ordinary accounts; OpenLDAP does so with slapo-ppolicy's ppolicy_hash_cleartext and otherwise keeps the
+	// password as it is.
+	HashServer PasswordHash = "server"
+)
+
+func (h PasswordHash) known() bool {
+	switch h {
+	case HashAuto, HashSSHA, HashArgon2, HashServer:
+		return true
+	default:
+		return false
+	}
+}
+
+// HashPassword implements identity.Operations. It returns what the configured PasswordHash says.
+func (c *Client) HashPassword(ctx context.Context, cleartext string) (string, error) {
+	how := c.config.PasswordHash
+	if how == HashAuto {
+		features, err := c.Features(ctx)
+		if err != nil {
+			return "", err
+		}
+		if how = HashSSHA; features.Vendor == Vendor389DS {
+			how = HashServer
+		}
+	}
+	switch how {
+	case HashArgon2:
+		leave, err := c.hashing.Enter(ctx)
+		if err != nil {
+			return "", err
+		}
+		defer leave()
+		return passwordhash.Argon2id(cleartext), nil
+	case HashServer:
+		// A server takes text in this form for a hash, of a password that the client of this service has not named.
+		if strings.HasPrefix(cleartext, "{") && strings.Contains(cleartext, "}") {
+			return "", wire.Errorf(wire.ResultConstraintViolation, "a password in the form of a hash")
+		}
+		return cleartext, ctx.Err()
+	default:
+		return passwordhash.SSHA(cleartext), ctx.Err()
+	}
+}

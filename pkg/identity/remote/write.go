@@ -1,0 +1,145 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+)
+
+// Add implements identity.Operations.
+func (c *Client) Add(ctx context.Context, request *wire.AddRequest) (*wire.Entry, error) {
+	w := &write{client: c, took: added(request), prepare: func(_ context.Context, l *lease) (wire.Request, error) {
+		adapted := *request
+		if !l.server.features.Load().PostRead {
+			adapted.PostRead = nil
+		}
+		return &adapted, nil
+	}}
+	return w.carryOut(ctx)
+}
+
+// Modify implements identity.Operations.
+func (c *Client) Modify(ctx context.Context, request *wire.ModifyRequest) (*wire.Entry, error) {
+	w := &write{client: c, took: modified(request), prepare: func(ctx context.Context, l *lease) (wire.Request, error) {
+		adapted := *request
+		if !l.server.features.Load().PostRead {
+			adapted.PostRead = nil
+		}
+		var err error
+		adapted.Assertion, err = l.assert(ctx, request.DN, request.Assertion)
+		return &adapted, err
+	}}
+	return w.carryOut(ctx)
+}
+
+// ModifyDN implements identity.Operations.
+func (c *Client) ModifyDN(ctx context.Context, request *wire.ModifyDNRequest) error {
+	w := &write{client: c, took: renamed(request), prepare: func(context.Context, *lease) (wire.Request, error) {
+		return request, nil
+	}}
+	_, err := w.carryOut(ctx)
+	return err
+}
+
+// Delete implements identity.Operations. That the entry disappears from member and teacher attributes is left to the server
+// (OpenLDAP: slapo-refint; 389-DS: referential integrity plug-in).
+func (c *Client) Delete(ctx context.Context, request *wire.DeleteRequest) error {
+	w := &write{client: c, took: deleted(request), prepare: func(ctx context.Context, l *lease) (wire.Request, error) {
+		adapted := *request
+		var err error
+		adapted.Assertion, err = l.assert(ctx, request.DN, request.Assertion)
+		return &adapted, err
+	}}
+	_, err := w.carryOut(ctx)
+	return err
+}
+
+// assert returns the assertion to send with a change of an entry. Where the server does not know assertions, that is
+// none, and the entry is looked at here.
+func (l *lease) assert(ctx context.Context, dn string, filter *wire.Filter) (*wire.Filter, error) {
+	if filter == nil || l.server.features.Load().Assertion {
+		return filter, nil
+	}
+	if _, err := l.conn.readEntry(ctx, l.server.config, dn, wire.Present("objectClass"), []string{wire.NoAttributes}); err != nil {
+		return nil, err
+	}
+	_, err := l.conn.readEntry(ctx, l.server.config, dn, filter, []string{wire.NoAttributes})
+	if code, _ := wire.CodeOf(err); code == wire.ResultNoSuchObject {
+		return nil, wire.Errorf(wire.ResultAssertionFailed, "the entry does not match the assertion")
+	}
+	return nil, err
+}
+
+// write is a write on its way.
+type write struct {
+	client *Client
+	// prepare returns the request as the server is to get it.
+	prepare func(ctx context.Context, l *lease) (wire.Request, error)
+	// took finds out whether the write is in effect.
+	took effect
+	// sent says that the server may have got the request.
+	sent bool
+}
+
+// carryOut makes the write and returns the entry as the server returns it, which may be nil.
+func (w *write) carryOut(ctx context.Context) (*wire.Entry, error) {
+	defer w.client.keeper.write()()
+	var entry *wire.Entry
+	err := w.client.run(ctx, func() bool { return !w.sent }, func(l *lease) error {
+		request, err := w.prepare(ctx, l)
+		if err != nil {
+			return err
+		}
+		response, controls, err := l.conn.call(ctx, l.server.config.Timeout, request)
+		w.sent = l.conn.sent
+		if err != nil {
+			return err
+		}
+		entry = postRead(controls)
+		return response.Err()
+	})
+	if _, isResult := wire.CodeOf(err); err == nil || isResult || !w.sent {
+		return entry, err
+	}
+	return nil, w.settle(ctx, err)
+}
+
+// postRead returns the entry that a response carries, or nil.
+func postRead(controls []wire.Control) *wire.Entry {
+	control := wire.FindControl(controls, wire.ControlPostRead)
+	if control == nil {
+		return nil
+	}
+	entry, err := wire.ParsePostReadResponse(control)
+	if err != nil {
+		// The change is made all the same; the caller reads the entry.
+		return nil
+	}
+	return entry
+}
+
+// settlePauses are the waits before each look at what has become of a write whose answer was lost.
+var settlePauses = []time.Duration{0, 100 * time.Millisecond, 400 * time.Millisecond}
+
+// settle finds out what has become of a write whose answer was lost, and returns nil if it is in effect.
+func (w *write) settle(ctx context.Context, lost error) error {
+	ctx, cancel := context.WithTimeout(ctx, w.client.config.Timeout)
+	defer cancel()
+	for _, pause := range settlePauses {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		took, err := w.took(ctx, w.client)
+		if _, refused := wire.CodeOf(err); refused {
+			return err
+		}
+		if took {
+			w.client.config.Logger.InfoContext(ctx, "the answer to a change was lost, and the change is in effect", "cause", lost)
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %w", wire.ErrOutcomeUnknown, lost)
+}
