@@ -68,6 +68,7 @@ func optionTexts(q *Query) []option {
 	add(q.Count, OptionCount, "true")
 	add(q.Search != nil, OptionSearch, "%v", q.Search)
 	add(q.Expand != nil, OptionExpand, "%s", expandText(q.Expand))
+	add(q.Metadata != "", OptionFormat, "json;odata.metadata=%s", q.Metadata)
 	add(q.Cursor != "", OptionSkipToken, "%s", q.Cursor)
 	return options
 }
