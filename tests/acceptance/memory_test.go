@@ -18,7 +18,7 @@ import (
 // has answered requests for one user until it has given back the memory that its start took. Its memory then is what
 // the highest values of all lists are compared with.
 //
-//   - base-anon-MiB: RssAnon, the memory that is the process's own, before the lists.
+//   - base-anon-MiB, base-rss-MiB: RssAnon, the memory that is the process's own, and VmRSS, before the lists.
 //   - anon-MiB: how far RssAnon grows.
 //   - rss-MiB: how far VmRSS grows, which holds the pages of the directory's file, too. They are the kernel's cache, and
 //     most are there before the lists, because the service looks at the whole file when it starts.
@@ -44,6 +44,7 @@ func BenchmarkMemory(b *testing.B) {
 				m.measure(b)
 			}
 			b.ReportMetric(mebibytes(base.anon), "base-anon-MiB")
+			b.ReportMetric(mebibytes(base.rss), "base-rss-MiB")
 			b.ReportMetric(mebibytes(m.peak.anon-base.anon), "anon-MiB")
 			b.ReportMetric(mebibytes(m.peak.rss-base.rss), "rss-MiB")
 			b.ReportMetric(float64(m.firstByte.Microseconds())/1000, "first-byte-ms")
