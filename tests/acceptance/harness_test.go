@@ -117,7 +117,7 @@ func startOn(t testing.TB, directory *backend, env ...string) *server {
 		dataDir: filepath.Join(t.TempDir(), "data"),
 		root:    "/graph",
 		log:     &logBuffer{},
-		client:  &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		client:  &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: crowdClients}},
 		secrets: []string{canary},
 	}
 	s.env = append([]string{
