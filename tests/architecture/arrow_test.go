@@ -125,6 +125,10 @@ var rules = map[string]rule{
 		tests:     true,
 		reason:    "it knows the service only from outside",
 	},
+	"tests/clients/stage": {
+		tests:  true,
+		reason: "it sets the stage for clients in modules of their own and is none itself",
+	},
 	"tests/architecture": {
 		tests:  true,
 		reason: "it looks at the packages and calls none",
