@@ -160,7 +160,7 @@ func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entit
 	var filters []*wire.Filter
 	for _, key := range keys {
 		if key.property != nil {
-			filters = append(filters, wire.Equal(key.property.Attribute, entity.Text(key.property.Name)))
+			filters = append(filters, d.keyFilter(entity.Set, education.Key{Property: key.property, Value: entity.Text(key.property.Name)}))
 		}
 	}
 	if len(filters) == 0 {

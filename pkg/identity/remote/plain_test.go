@@ -31,5 +31,5 @@ func TestConformancePlainOpenLDAP(t *testing.T) {
 			t.Fatal(err)
 		}
 		return directory
-	}, identitytest.NoNotes)
+	}, identitytest.NoNotes, identitytest.InvisibleCharactersCount)
 }
