@@ -33,6 +33,8 @@ type openLDAP struct {
 	// folder holds all files of the server, and programs a copy of slapd under each of its names.
 	folder, programs string
 	addresses        string
+	// logged are the kinds of messages that go into the log.
+	logged string
 }
 
 func startOpenLDAP(folder string, wanted settings) (*Server, error) {
@@ -41,7 +43,10 @@ func startOpenLDAP(folder string, wanted settings) (*Server, error) {
 
 // setUpOpenLDAP makes the files of a server and returns it; it does not run yet.
 func setUpOpenLDAP(folder string, wanted settings) (*Server, error) {
-	l := &openLDAP{folder: folder, programs: filepath.Join(folder, "bin")}
+	l := &openLDAP{folder: folder, programs: filepath.Join(folder, "bin"), logged: "stats"}
+	if wanted.filterLog {
+		l.logged += ",filter"
+	}
 	server := newServer(l)
 	server.Admin = Account{"cn=admin," + suffix, adminPassword}
 	server.Socket = l.file("ldapi")
@@ -199,5 +204,5 @@ func (l *openLDAP) offline(input, program string, arguments ...string) error {
 func (l *openLDAP) file(name string) string { return filepath.Join(l.folder, name) }
 
 func (l *openLDAP) command() *exec.Cmd {
-	return exec.Command(filepath.Join(l.programs, "slapd"), "-F", l.file("config"), "-h", l.addresses, "-d", "stats")
+	return exec.Command(filepath.Join(l.programs, "slapd"), "-F", l.file("config"), "-h", l.addresses, "-d", l.logged)
 }

@@ -20,6 +20,7 @@ type settings struct {
 	tls         bool
 	plainSchema bool
 	sizeLimit   int
+	filterLog   bool
 }
 
 // Option is a wish for a server that is not as it is set up by default.
@@ -36,6 +37,9 @@ func PlainSchema() Option { return func(s *settings) { s.plainSchema = true } }
 // that nobody has set up for the service. OpenLDAP counts the entries of all pages together, 389 Directory Server those
 // of each page.
 func SizeLimit(entries int) Option { return func(s *settings) { s.sizeLimit = entries } }
+
+// withFilterLog has OpenLDAP log how it evaluates filters, which is much.
+func withFilterLog() Option { return func(s *settings) { s.filterLog = true } }
 
 func settingsOf(options []Option) settings {
 	var wanted settings
