@@ -13,6 +13,8 @@ const (
 	servicePassword = "the service's password"
 	readerPassword  = "the reader's password"
 	adminPassword   = "the administrator's password"
+
+	replicatorPassword = "the replicator's password"
 )
 
 // settings are what options change.
@@ -21,6 +23,9 @@ type settings struct {
 	plainSchema bool
 	sizeLimit   int
 	filterLog   bool
+	// replica is 1 or 2 for one of two servers that replicate each other, and ports are those of both.
+	replica int
+	ports   [2]int
 }
 
 // Option is a wish for a server that is not as it is set up by default.
