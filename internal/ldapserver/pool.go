@@ -38,19 +38,26 @@ func poolOf(kind string) *pool {
 // the server is emptied for the next one. TestMain must call Main, or EndShared at its end.
 func ExclusiveOpenLDAP(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	requireOpenLDAP(t)
+	Require(t, "slapd", "slapd")
+	return exclusive(t, "OpenLDAP", options, startOpenLDAP)
+}
+
+// ExclusiveDirectoryServer389 is ExclusiveOpenLDAP for 389 Directory Server.
+func ExclusiveDirectoryServer389(t testing.TB, options ...Option) *Server {
+	t.Helper()
+	require389(t)
+	return exclusive(t, "389-DS", options, start389)
+}
+
+// exclusive takes an idle server of a kind out of its pool, or starts one.
+func exclusive(t testing.TB, kind string, options []Option, start func(folder string, wanted settings) (*Server, error)) *Server {
+	t.Helper()
 	var wanted settings
 	for _, option := range options {
 		option(&wanted)
 	}
-	return exclusive(t, fmt.Sprintf("OpenLDAP %+v", wanted), func(folder string) (*Server, error) { return startOpenLDAP(folder, wanted) })
-}
-
-// exclusive takes an idle server of a kind out of its pool, or starts one.
-func exclusive(t testing.TB, kind string, start func(folder string) (*Server, error)) *Server {
-	t.Helper()
-	p := poolOf(kind)
-	server, err := p.take(start)
+	p := poolOf(fmt.Sprintf("%s %+v", kind, wanted))
+	server, err := p.take(func(folder string) (*Server, error) { return start(folder, wanted) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +109,7 @@ func (p *pool) end() {
 // EndShared ends the servers that tests have shared or had for themselves. Main calls it.
 func EndShared() {
 	sharedOpenLDAP.end()
+	shared389.end()
 	poolsMutex.Lock()
 	defer poolsMutex.Unlock()
 	for _, p := range pools {

@@ -69,15 +69,17 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	}
 	attributes := d.newEntry(entity, hash)
 	var schools []string
+	var links []*resolvedLink
 	for _, link := range change.Links {
-		values, err := d.resolveLink(ctx, link)
+		resolved, err := d.resolveLink(ctx, link)
 		if err != nil {
 			return nil, err
 		}
+		links = append(links, resolved)
 		attribute := link.Navigation.Attributes[0]
-		attributes = append(attributes, wire.Attribute{Type: attribute, Values: values})
+		attributes = append(attributes, wire.Attribute{Type: attribute, Values: resolved.values})
 		if attribute == attributeMemberOfSchool {
-			schools = values
+			schools = resolved.values
 		}
 	}
 	if _, chosen := change.Value(set.ID); chosen {
@@ -105,6 +107,9 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	}
 	if err != nil {
 		return nil, translate(err)
+	}
+	if err := d.settleAll(ctx, dn, entity.ID(), links); err != nil {
+		return nil, err
 	}
 	return d.written(ctx, set, dn, entry)
 }
@@ -219,23 +224,30 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 	return entity, nil
 }
 
-// resolveLink returns the values that link an entry to the targets of a link: their ids or their DNs.
-func (d *Directory) resolveLink(ctx context.Context, link education.Link) ([]string, error) {
-	nav := link.Navigation
-	var values []string
+// resolvedLink holds the values that link an entry to the targets of a link: their ids or their DNs.
+type resolvedLink struct {
+	nav    *education.Navigation
+	values []string
+	// loose are the values of targets that may be deleted at any time.
+	loose []string
+}
+
+// resolveLink finds the targets of a link.
+func (d *Directory) resolveLink(ctx context.Context, link education.Link) (*resolvedLink, error) {
+	resolved := &resolvedLink{nav: link.Navigation}
 	for start := 0; start < len(link.Keys); start += chunkSize {
 		keys := link.Keys[start:min(start+chunkSize, len(link.Keys))]
-		found, err := d.findAll(ctx, nav, keys)
-		if err != nil {
+		if err := d.findAll(ctx, resolved, keys); err != nil {
 			return nil, err
 		}
-		values = append(values, found...)
 	}
-	return unique(values), nil
+	resolved.values = unique(resolved.values)
+	return resolved, nil
 }
 
 // findAll finds the targets with the given keys in one search.
-func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys []education.Key) ([]string, error) {
+func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []education.Key) error {
+	nav := resolved.nav
 	filters := make([]*wire.Filter, len(keys))
 	for i, key := range keys {
 		filters[i] = d.keyFilter(nav.Target, key)
@@ -246,7 +258,7 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 			err = d.rules.CheckOpen(found.entity)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		targets = append(targets, found)
 	}
@@ -256,6 +268,9 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 	}
 	byKey := make(map[identifier][]*wire.Entry)
 	for _, target := range targets {
+		if mayEnd(target.entity) {
+			resolved.loose = append(resolved.loose, linkValue(nav, target.entry))
+		}
 		for _, property := range nav.Target.Properties {
 			if text, ok := target.entity.Value(property).(string); ok && property.Key {
 				id := identifier{property, match.CaseIgnore(text)}
@@ -263,18 +278,17 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 			}
 		}
 	}
-	values := make([]string, len(keys))
-	for i, key := range keys {
+	for _, key := range keys {
 		switch entries := byKey[identifier{key.Property, match.CaseIgnore(key.Value)}]; len(entries) {
 		case 0:
-			return nil, odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
+			return odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
 		case 1:
-			values[i] = linkValue(nav, entries[0])
+			resolved.values = append(resolved.values, linkValue(nav, entries[0]))
 		default:
-			return nil, ambiguous(nav.Target, entries)
+			return ambiguous(nav.Target, entries)
 		}
 	}
-	return values, nil
+	return nil
 }
 
 // linkValue returns what a link to an entry is written as.

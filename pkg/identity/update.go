@@ -53,6 +53,8 @@ type plan struct {
 	// keys are the unique keys that the entry shall have. Those in optional are ones that the change did not ask for.
 	keys     []uniqueKey
 	optional []string
+	// links are the links that the change asks for.
+	links []*resolvedLink
 	// guarded says that the plan is right only if the entry is still what it was made for.
 	guarded bool
 	// assertion, unless nil, is what the directory itself is to check of the entry.
@@ -83,11 +85,12 @@ func (d *Directory) plan(ctx context.Context, found *record, change *education.C
 	schools := found.entry.Values(attributeMemberOfSchool)
 	moved := false
 	for _, link := range change.Links {
-		values, err := d.resolveLink(ctx, link)
+		resolved, err := d.resolveLink(ctx, link)
 		if err != nil {
 			return nil, err
 		}
-		linked := p.link(link.Navigation, values, d.oneSchool(found.entity.Set))
+		p.links = append(p.links, resolved)
+		linked := p.link(link.Navigation, resolved.values, d.oneSchool(found.entity.Set))
 		if link.Navigation.Attributes[0] == attributeMemberOfSchool {
 			moved = len(linked) != len(schools) || len(without(linked, schools)) > 0
 			schools = linked
@@ -361,6 +364,9 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 			d.renameBack(ctx, set, dn, oldDN)
 		}
 		return nil, d.whyNotChanged(ctx, p, err)
+	}
+	if err := d.settleAll(ctx, dn, p.next.ID(), p.links); err != nil {
+		return nil, err
 	}
 	return d.written(ctx, set, dn, entry)
 }

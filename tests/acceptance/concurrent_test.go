@@ -145,7 +145,7 @@ func (s *server) checkReferences(t testing.TB) {
 		}
 		for _, attribute := range []string{"member", "openCloudEducationTeacherMember"} {
 			for _, dn := range entry.GetAttributeValues(attribute) {
-				if !users[strings.ToLower(dn)] {
+				if dn != "" && !users[strings.ToLower(dn)] { // A class without members has the empty DN as one.
 					t.Errorf("%s of %s is %s, who does not exist", attribute, entry.DN, dn)
 				}
 			}

@@ -25,6 +25,8 @@ import (
 const (
 	startPatience = 20 * time.Second
 	stopPatience  = 30 * time.Second
+	// serverPatience is how long an LDAP server is left to finish what a service that was killed had asked of it.
+	serverPatience = time.Second
 )
 
 // binary is the path of the service, built once by TestMain.
@@ -295,6 +297,9 @@ func (s *server) kill(t testing.TB) {
 	s.signal(t, syscall.SIGKILL)
 	<-s.ended
 	s.command = nil
+	if s.backend != nil {
+		time.Sleep(serverPatience)
+	}
 	s.client.CloseIdleConnections()
 }
 
