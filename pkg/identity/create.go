@@ -97,8 +97,8 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	if err := d.takenWithoutKey(ctx, entity, keys); err != nil {
 		return nil, err
 	}
-	if len(keys) > 0 && !d.isPlain() {
-		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: keyTexts(keys)})
+	if !d.isPlain() {
+		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: append(keyTexts(keys), revisionNumbered(entity, 0))})
 	}
 	dn := rdn(set.ID.Attribute, entity.ID()) + "," + d.bases[set]
 	entry, err := d.add(ctx, set, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
