@@ -291,13 +291,6 @@ func hangUp(s *fakeSession, _ wire.Message, _ wire.Request) bool {
 	return true
 }
 
-// loseAnswer carries the operation out and breaks the connection instead of an answer.
-func loseAnswer(s *fakeSession, _ wire.Message, request wire.Request) bool {
-	_ = s.server.carryOut(request)
-	_ = s.conn.Close()
-	return true
-}
-
 // answerWith answers with a result.
 func answerWith(code wire.ResultCode) func(s *fakeSession, message wire.Message, request wire.Request) bool {
 	return func(s *fakeSession, message wire.Message, _ wire.Request) bool {
