@@ -38,7 +38,7 @@ func poolOf(kind string) *pool {
 // the server is emptied for the next one. TestMain must call Main, or EndShared at its end.
 func ExclusiveOpenLDAP(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	requireOpenLDAP(t)
+	Require(t, "slapd", "slapd")
 	var wanted settings
 	for _, option := range options {
 		option(&wanted)
@@ -102,6 +102,7 @@ func (p *pool) end() {
 // EndShared ends the servers that tests have shared or had for themselves. Main calls it.
 func EndShared() {
 	sharedOpenLDAP.end()
+	shared389.end()
 	poolsMutex.Lock()
 	defer poolsMutex.Unlock()
 	for _, p := range pools {
