@@ -172,7 +172,7 @@ func (d *Directory) deleteEntry(ctx context.Context, found *record, key educatio
 		request.Assertion = unchanged(set, found.entry)
 	}
 	err := d.ops.Delete(ctx, request)
-	if hasCode(err, wire.ResultUnwillingToPerform, wire.ResultAssertionFailed) {
+	if set == education.Schools && hasCode(err, wire.ResultUnwillingToPerform) || hasCode(err, wire.ResultAssertionFailed) {
 		// Somebody was put into the school after the others were taken out, or the entry has changed.
 		return errOutdated
 	}
