@@ -172,7 +172,7 @@ func (s *Server) Start(t testing.TB) {
 // Pause makes the server stop answering without closing a connection (SIGSTOP), until Resume.
 func (s *Server) Pause(t testing.TB) {
 	t.Helper()
-	if err := s.process.signal(syscall.SIGSTOP); err != nil {
+	if err := s.process.pause(); err != nil {
 		t.Fatalf("pause the server: %v", err)
 	}
 }
