@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -92,8 +93,11 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	if d.isPlain() {
 		defer d.reserved.take(keys)()
 	}
-	if err := d.takenWithoutKey(ctx, entity, keys); err != nil {
-		return nil, err
+	if d.isPlain() || !outsideSchools(entity, schools) {
+		// For the one unique value of a class outside any school, checkCreate has looked everywhere.
+		if err := d.checkKeyless(ctx, entity, keys); err != nil {
+			return nil, err
+		}
 	}
 	if len(keys) > 0 && !d.isPlain() {
 		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: keyTexts(keys)})
@@ -155,7 +159,7 @@ func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, s
 	}
 	property := entity.Set.HumanKey
 	externalID := entity.Text(property.Name)
-	if entity.Set != education.Classes || len(schools) > 0 || externalID == "" {
+	if !outsideSchools(entity, schools) || externalID == "" {
 		return nil
 	}
 	_, err := d.find(ctx, entity.Set, education.Key{Property: property, Value: externalID}, nil)
@@ -168,10 +172,18 @@ func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, s
 	return err
 }
 
+// outsideSchools reports whether an entity is a class outside any school.
+func outsideSchools(entity *education.Entity, schools []string) bool {
+	return entity.Set == education.Classes && len(schools) == 0
+}
+
 // whyNotAdded finds out why the directory refused a new entry: a unique key or the id is taken, or an entity it links
 // to has gone since it was looked up, which the next attempt will find.
 func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, keys []uniqueKey) error {
 	if fault := d.taken(ctx, entity.Set, keys, ""); fault != nil {
+		return fault
+	}
+	if fault := d.takenWithoutKey(ctx, entity, keys); fault != nil {
 		return fault
 	}
 	if fault := d.checkID(ctx, entity); fault != nil {
@@ -183,8 +195,13 @@ func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, k
 // checkID refuses an id that an entity of any set has. No two entries of one set are named by the same id; that it is
 // unique among all sets, not every directory sees to.
 func (d *Directory) checkID(ctx context.Context, entity *education.Entity) error {
-	for _, set := range education.EntitySets {
-		_, err := d.find(ctx, set, education.Key{Property: set.ID, Value: entity.ID()}, nil)
+	errs := make([]error, len(education.EntitySets))
+	var searches sync.WaitGroup
+	for i, set := range education.EntitySets {
+		searches.Go(func() { _, errs[i] = d.find(ctx, set, education.Key{Property: set.ID, Value: entity.ID()}, nil) })
+	}
+	searches.Wait()
+	for _, err := range errs {
 		if err == nil {
 			return alreadyTaken(entity.Set, entity.Set.ID)
 		}

@@ -40,6 +40,8 @@ type Directory struct {
 	loosely bool
 	// lists are the orders of walks that are under way.
 	lists orderedLists
+	// keyless is what is known of entries without unique keys.
+	keyless keyless
 	// reserved are the unique keys that are about to be written to a plain directory.
 	reserved reservations
 	// demandsMember says that the directory has refused a class without members.

@@ -317,7 +317,7 @@ func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []s
 	if d.isPlain() {
 		defer d.reserved.take(p.asked())()
 	}
-	if err := d.takenWithoutKey(ctx, p.next, p.asked()); err != nil {
+	if err := d.checkKeyless(ctx, p.next, p.asked()); err != nil {
 		return nil, err
 	}
 	entry, err := d.ops.Modify(ctx, request)
@@ -374,6 +374,9 @@ func (d *Directory) whyNotChanged(ctx context.Context, p *plan, err error) error
 		return errOutdated
 	case hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists):
 		if fault := d.taken(ctx, p.next.Set, p.keys, p.record.entry.DN); fault != nil {
+			return fault
+		}
+		if fault := d.takenWithoutKey(ctx, p.next, p.asked()); fault != nil {
 			return fault
 		}
 		if hasCode(err, wire.ResultConstraintViolation) {
