@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -229,9 +228,9 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 			return nil, odata.Errorf(odata.ItemNotFound, set.Name, "the %s has gone", set.Singular)
 		}
 	}
-	entity, err := d.decode(set, entry)
-	if err != nil {
-		slog.WarnContext(ctx, "an entry cannot be read whole", "dn", entry.DN, "reason", err)
+	entity, fault := d.decode(set, entry)
+	if fault != nil {
+		d.malformed.report(ctx, set, entry, fault)
 	}
 	return entity, nil
 }
@@ -258,7 +257,7 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 		filters[i] = d.keyFilter(nav.Target, key)
 	}
 	var targets []*record
-	for found, err := range d.search(ctx, nav.Target, anyOf(filters), nil) {
+	for found, err := range d.searchAll(ctx, nav.Target, anyOf(filters), nil) {
 		if err == nil {
 			err = d.rules.CheckOpen(found.entity)
 		}
@@ -286,7 +285,9 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 		case 0:
 			return nil, odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
 		case 1:
-			values[i] = linkValue(nav, entries[0])
+			if values[i] = linkValue(nav, entries[0]); values[i] == "" {
+				return nil, (&malformed{nav.Target.ID, "is missing"}).shown(nav.Target)
+			}
 		default:
 			return nil, ambiguous(nav.Target, entries)
 		}

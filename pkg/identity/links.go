@@ -24,6 +24,10 @@ func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner
 			return struct{}{}, err
 		}
 		holder, value := held(nav, from, to)
+		if value == "" {
+			// The school has been found by another key.
+			return struct{}{}, (&malformed{education.Schools.ID, "is missing"}).shown(education.Schools)
+		}
 		return struct{}{}, d.addLink(ctx, nav, holder, value)
 	})
 	return err

@@ -135,9 +135,9 @@ func (p *plan) property(property *education.Property, change *education.Change, 
 		return err
 	}
 	p.next.SetValue(property, value)
-	// A value that cannot be read counts as none, but clearing it must remove it.
-	unreadable := current == nil && !standIn && len(p.record.entry.Values(property.Attribute)) > 0
-	if education.Equal(value, current) && !unreadable {
+	// A value that cannot be read counts as none, and of several values one counts; writing that repairs the entry.
+	_, fault := decodeValue(property, p.record.entry.Values(property.Attribute))
+	if education.Equal(value, current) && (fault == nil || standIn) {
 		return nil
 	}
 	p.changed = append(p.changed, property)
