@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
+	"github.com/opencloud-eu/education/pkg/odata"
 )
 
 // An entry that another program has made, such as OpenCloud's graph service, has unique values and no unique keys. The
@@ -127,7 +128,8 @@ func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entit
 	var filters []*wire.Filter
 	for _, key := range keys {
 		if key.property != nil {
-			filters = append(filters, wire.Equal(key.property.Attribute, entity.Text(key.property.Name)))
+			same, _ := d.compare(entity.Set, key.property, odata.Eq, entity.Text(key.property.Name)).filter(true)
+			filters = append(filters, same)
 		}
 	}
 	if len(filters) == 0 {

@@ -162,7 +162,7 @@ func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key ed
 			request.Assertion = unchanged(set, found.entry)
 		}
 		err = d.ops.Delete(ctx, request)
-		if hasCode(err, wire.ResultUnwillingToPerform, wire.ResultAssertionFailed) {
+		if set == education.Schools && hasCode(err, wire.ResultUnwillingToPerform) || hasCode(err, wire.ResultAssertionFailed) {
 			// Somebody was put into the school after the others were taken out, or the entry has changed.
 			return struct{}{}, errOutdated
 		}

@@ -138,24 +138,32 @@ const (
 )
 
 // run carries out an operation on the server in use. When the connection fails, the server is doubted, and the operation
-// is repeated if repeatable says that this is safe.
+// is repeated if repeatable says that this is safe. After a time-out that is worth the while on another server alone.
 func (c *Client) run(ctx context.Context, repeatable func() bool, operation func(*lease) error) error {
+	var slow *server
+	var failed error
 	for try := 1; ; try++ {
 		in, err := c.keeper.use(ctx)
 		if err != nil {
 			return err
 		}
-		err = in.server.carryOut(ctx, operation)
-		switch code, _ := wire.CodeOf(err); {
+		if in.server == slow {
+			return failed
+		}
+		failed = in.server.carryOut(ctx, operation)
+		switch code, _ := wire.CodeOf(failed); {
 		case code == wire.ResultBusy:
 			time.Sleep(rand.N(busyPause))
-		case faulty(ctx, err):
+		case faulty(ctx, failed):
 			c.keeper.doubt(in)
 		default:
-			return err
+			return failed
 		}
 		if try == maxTries || ctx.Err() != nil || !repeatable() {
-			return err
+			return failed
+		}
+		if errors.Is(failed, context.DeadlineExceeded) {
+			slow = in.server
 		}
 	}
 }

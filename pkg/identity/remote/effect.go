@@ -54,7 +54,7 @@ func added(request *wire.AddRequest) effect {
 func deleted(request *wire.DeleteRequest) effect {
 	return func(ctx context.Context, c *Client) (bool, error) {
 		entry, err := c.read(ctx, request.DN)
-		return entry == nil, err
+		return err == nil && entry == nil, err
 	}
 }
 
@@ -74,7 +74,7 @@ func renamed(request *wire.ModifyDNRequest) effect {
 			return strings.HasPrefix(entry.DN, request.NewRDN), nil
 		}
 		entry, err = c.read(ctx, request.DN)
-		return entry == nil, err
+		return err == nil && entry == nil, err
 	}
 }
 

@@ -76,7 +76,9 @@ func (s *server) connect(ctx context.Context) (*conn, error) {
 // bind authenticates a connection (RFC 4511, section 4.2).
 func (s *server) bind(ctx context.Context, c *conn) error {
 	const version = 3
-	request := &wire.BindRequest{Version: version, Method: wire.AuthSASL, Mechanism: "EXTERNAL"}
+	// Empty credentials ask for the identity that the connection has; without any, the server would ask back.
+	self := ""
+	request := &wire.BindRequest{Version: version, Method: wire.AuthSASL, Mechanism: "EXTERNAL", Credentials: &self}
 	if s.config.BindDN != "" {
 		password, err := s.config.Password()
 		switch {

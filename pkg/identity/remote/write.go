@@ -149,7 +149,7 @@ func (w *write) settle(ctx context.Context, lost error) error {
 		if _, refused := wire.CodeOf(err); refused {
 			return err
 		}
-		if took {
+		if took && err == nil {
 			w.client.config.Logger.InfoContext(ctx, "the answer to a change was lost, and the change is in effect", "cause", lost)
 			return nil
 		}
