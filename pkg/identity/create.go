@@ -2,9 +2,9 @@ package identity
 
 import (
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -94,8 +94,11 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	if d.isPlain() {
 		defer d.reserved.take(keys)()
 	}
-	if err := d.takenWithoutKey(ctx, entity, keys); err != nil {
-		return nil, err
+	if d.isPlain() || !outsideSchools(entity, schools) {
+		// For the one unique value of a class outside any school, checkCreate has looked everywhere.
+		if err := d.checkKeyless(ctx, entity, keys); err != nil {
+			return nil, err
+		}
 	}
 	if !d.isPlain() {
 		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: append(keyTexts(keys), revisionNumbered(entity, 0))})
@@ -160,7 +163,7 @@ func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, s
 	}
 	property := entity.Set.HumanKey
 	externalID := entity.Text(property.Name)
-	if entity.Set != education.Classes || len(schools) > 0 || externalID == "" {
+	if !outsideSchools(entity, schools) || externalID == "" {
 		return nil
 	}
 	_, err := d.find(ctx, entity.Set, education.Key{Property: property, Value: externalID}, nil)
@@ -173,10 +176,18 @@ func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, s
 	return err
 }
 
+// outsideSchools reports whether an entity is a class outside any school.
+func outsideSchools(entity *education.Entity, schools []string) bool {
+	return entity.Set == education.Classes && len(schools) == 0
+}
+
 // whyNotAdded finds out why the directory refused a new entry: a unique key or the id is taken, or an entity it links
 // to has gone since it was looked up, which the next attempt will find.
 func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, keys []uniqueKey) error {
 	if fault := d.taken(ctx, entity.Set, keys, ""); fault != nil {
+		return fault
+	}
+	if fault := d.takenWithoutKey(ctx, entity, keys); fault != nil {
 		return fault
 	}
 	if fault := d.checkID(ctx, entity); fault != nil {
@@ -188,8 +199,13 @@ func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, k
 // checkID refuses an id that an entity of any set has. No two entries of one set are named by the same id; that it is
 // unique among all sets, not every directory sees to.
 func (d *Directory) checkID(ctx context.Context, entity *education.Entity) error {
-	for _, set := range education.EntitySets {
-		_, err := d.find(ctx, set, education.Key{Property: set.ID, Value: entity.ID()}, nil)
+	errs := make([]error, len(education.EntitySets))
+	var searches sync.WaitGroup
+	for i, set := range education.EntitySets {
+		searches.Go(func() { _, errs[i] = d.find(ctx, set, education.Key{Property: set.ID, Value: entity.ID()}, nil) })
+	}
+	searches.Wait()
+	for _, err := range errs {
 		if err == nil {
 			return alreadyTaken(entity.Set, entity.Set.ID)
 		}
@@ -217,9 +233,9 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 			return nil, odata.Errorf(odata.ItemNotFound, set.Name, "the %s has gone", set.Singular)
 		}
 	}
-	entity, err := d.decode(set, entry)
-	if err != nil {
-		slog.WarnContext(ctx, "an entry cannot be read whole", "dn", entry.DN, "reason", err)
+	entity, fault := d.decode(set, entry)
+	if fault != nil {
+		d.malformed.report(ctx, set, entry, fault)
 	}
 	return entity, nil
 }
@@ -253,7 +269,7 @@ func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []
 		filters[i] = d.keyFilter(nav.Target, key)
 	}
 	var targets []*record
-	for found, err := range d.search(ctx, nav.Target, anyOf(filters), nil) {
+	for found, err := range d.searchAll(ctx, nav.Target, anyOf(filters), nil) {
 		if err == nil {
 			err = d.rules.CheckOpen(found.entity)
 		}
@@ -283,7 +299,11 @@ func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []
 		case 0:
 			return odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
 		case 1:
-			resolved.values = append(resolved.values, linkValue(nav, entries[0]))
+			value := linkValue(nav, entries[0])
+			if value == "" {
+				return (&malformed{nav.Target.ID, "is missing"}).shown(nav.Target)
+			}
+			resolved.values = append(resolved.values, value)
 		default:
 			return ambiguous(nav.Target, entries)
 		}

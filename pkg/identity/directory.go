@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"github.com/opencloud-eu/education/pkg/education"
@@ -45,10 +45,13 @@ type Directory struct {
 	looseLinks bool
 	// lists are the orders of walks that are under way.
 	lists orderedLists
+	// keyless is what is known of entries without unique keys.
+	keyless keyless
 	// reserved are the unique keys that are about to be written to a plain directory.
 	reserved reservations
 	// demandsMember says that the directory has refused a class without members.
 	demandsMember atomic.Bool
+	malformed     *malformedEntries
 }
 
 var _ education.Directory = (*Directory)(nil)
@@ -69,7 +72,9 @@ func New(config Config) (*Directory, error) {
 			return nil, fmt.Errorf("identity: the base of %s is not a DN", set.Name)
 		}
 	}
-	return d, nil
+	var err error
+	d.malformed, err = newMalformedEntries()
+	return d, err
 }
 
 // List implements education.Directory.
@@ -88,7 +93,8 @@ func (d *Directory) Get(ctx context.Context, set *education.EntitySet, key educa
 		return nil, err
 	}
 	if found.fault != nil {
-		return nil, odata.Errorf(odata.GeneralException, set.Name, "the %s cannot be read from the directory", set.Singular).Because(found.fault)
+		d.malformed.report(ctx, set, found.entry, found.fault)
+		return nil, found.fault.shown(set)
 	}
 	if err := q.expand(ctx, []*record{found}); err != nil {
 		return nil, err
@@ -176,17 +182,11 @@ type record struct {
 	entity *education.Entity
 	// fault says that values of the entry cannot be read; the entity lacks them. Such an entity is not shown, but it
 	// can be repaired, taken out of its school and deleted.
-	fault error
+	fault *malformed
 }
 
 // errStop ends a search whose consumer has had enough.
 var errStop = errors.New("stop")
-
-// search yields the entities of a set whose entries match the filter, with the attributes of the set's table and the
-// extra ones.
-func (d *Directory) search(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) iter.Seq2[*record, error] {
-	return d.records(ctx, set, d.searchEntries(ctx, set, filter, append(attributesOf(set), extra...)))
-}
 
 // records decodes entries. One that cannot be read is logged and left out: one bad entry must not break every list.
 func (d *Directory) records(ctx context.Context, set *education.EntitySet, entries iter.Seq2[*wire.Entry, error]) iter.Seq2[*record, error] {
@@ -198,7 +198,7 @@ func (d *Directory) records(ctx context.Context, set *education.EntitySet, entri
 			}
 			found := d.record(set, entry)
 			if found.fault != nil {
-				slog.WarnContext(ctx, "entry left out of a list", "dn", entry.DN, "reason", found.fault)
+				d.malformed.report(ctx, set, entry, found.fault)
 				continue
 			}
 			if !yield(found, nil) {
@@ -208,7 +208,8 @@ func (d *Directory) records(ctx context.Context, set *education.EntitySet, entri
 	}
 }
 
-// searchAll is search with the entries that cannot be read.
+// searchAll yields the entities of a set whose entries match the filter, also those that cannot be read, with the
+// attributes of the set's table and the extra ones.
 func (d *Directory) searchAll(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) iter.Seq2[*record, error] {
 	return func(yield func(*record, error) bool) {
 		for entry, err := range d.searchEntries(ctx, set, filter, append(attributesOf(set), extra...)) {
@@ -241,8 +242,8 @@ func (d *Directory) searchEntries(ctx context.Context, set *education.EntitySet,
 }
 
 func (d *Directory) record(set *education.EntitySet, entry *wire.Entry) *record {
-	entity, err := d.decode(set, entry)
-	return &record{entry: entry, entity: entity, fault: err}
+	entity, fault := d.decode(set, entry)
+	return &record{entry: entry, entity: entity, fault: fault}
 }
 
 // searchFailed is translate for a search below a set's base. That the base itself does not exist means that the
@@ -274,7 +275,7 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 	wanted := d.compare(set, key.Property, odata.Eq, key.Value)
 	var entries []*wire.Entry
 	err := d.ops.Search(ctx, request, func(entry *wire.Entry) error {
-		if wanted.holds(entry) == isTrue {
+		if holdsByAny(wanted, key.Property, entry) {
 			entries = append(entries, entry)
 		}
 		return nil
@@ -292,6 +293,15 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 		return found, key.Means(found.entity)
 	}
 	return nil, ambiguous(set, entries)
+}
+
+// holdsByAny reports whether a condition on a property holds for any of the values that an entry has for it. More than
+// one are a fault, which is to be shown and not to look like an entity that is not there.
+func holdsByAny(wanted condition, property *education.Property, entry *wire.Entry) bool {
+	return slices.ContainsFunc(entry.Values(property.Attribute), func(value string) bool {
+		alone := &wire.Entry{Attributes: []wire.Attribute{{Type: property.Attribute, Values: []string{value}}}}
+		return wanted.holds(alone) == isTrue
+	})
 }
 
 // ambiguous is the error for a key that several entries have, with their ids.

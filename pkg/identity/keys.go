@@ -160,40 +160,6 @@ func (d *Directory) taken(ctx context.Context, set *education.EntitySet, keys []
 	return fault
 }
 
-// takenWithoutKey finds entries that have one of an entity's unique values but no unique keys, as OpenCloud's graph
-// service makes them, and as all are in a plain directory. The directory cannot refuse what it does not see, so they are
-// looked for before a write.
-func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entity, keys []uniqueKey) error {
-	var filters []*wire.Filter
-	for _, key := range keys {
-		if key.property != nil {
-			same, _ := d.compare(entity.Set, key.property, odata.Eq, entity.Text(key.property.Name)).filter(true)
-			filters = append(filters, same)
-		}
-	}
-	if len(filters) == 0 {
-		return nil
-	}
-	filter := anyOf(filters)
-	if !d.isPlain() {
-		filter = wire.And(filter, wire.Not(wire.Present(attributeUniqueKey)))
-	}
-	for other, err := range d.search(ctx, entity.Set, filter, []string{attributeMemberOfSchool}) {
-		if err != nil {
-			return err
-		}
-		if strings.EqualFold(other.entity.ID(), entity.ID()) {
-			continue
-		}
-		for _, theirs := range d.keysOf(other.entity, other.entry.Values(attributeMemberOfSchool)) {
-			if theirs.property != nil && slices.ContainsFunc(keys, func(key uniqueKey) bool { return key.text == theirs.text }) {
-				return alreadyTaken(entity.Set, theirs.property)
-			}
-		}
-	}
-	return nil
-}
-
 func alreadyTaken(set *education.EntitySet, property *education.Property) error {
 	return odata.Errorf(odata.NameAlreadyExists, property.Name, "another %s has this %s already", set.Singular, property.Name)
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -23,6 +24,10 @@ func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner
 			return struct{}{}, err
 		}
 		holder, value := held(nav, from, to)
+		if value == "" {
+			// The school has been found by another key.
+			return struct{}{}, (&malformed{education.Schools.ID, "is missing"}).shown(education.Schools)
+		}
 		if err = d.addLink(ctx, nav, holder, value); err == nil {
 			err = d.settleRef(ctx, nav, from, to)
 		}
@@ -48,15 +53,16 @@ func (d *Directory) RemoveRef(ctx context.Context, nav *education.Navigation, ow
 	return err
 }
 
-// ends finds both entries of a link. Their schools and keys are read with them, but not their members: a class may have
-// many thousands.
+// ends finds both entries of a link, side by side. Of two errors the owner's counts. Schools and keys are read with the
+// entries, but not members: a class may have many thousands.
 func (d *Directory) ends(ctx context.Context, nav *education.Navigation, owner, target education.Key) (from, to *record, err error) {
 	extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
-	if from, err = d.find(ctx, nav.Owner, owner, extra); err != nil {
-		return nil, nil, err
-	}
-	to, err = d.find(ctx, nav.Target, target, extra)
-	return from, to, err
+	var missing error
+	var search sync.WaitGroup
+	search.Go(func() { to, missing = d.find(ctx, nav.Target, target, extra) })
+	from, err = d.find(ctx, nav.Owner, owner, extra)
+	search.Wait()
+	return from, to, cmp.Or(err, missing)
 }
 
 // held returns the entry that holds the link between two, and the value that it holds.

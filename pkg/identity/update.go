@@ -138,9 +138,9 @@ func (p *plan) property(property *education.Property, change *education.Change, 
 		return err
 	}
 	p.next.SetValue(property, value)
-	// A value that cannot be read counts as none, but clearing it must remove it.
-	unreadable := current == nil && !standIn && len(p.record.entry.Values(property.Attribute)) > 0
-	if education.Equal(value, current) && !unreadable {
+	// A value that cannot be read counts as none, and of several values one counts; writing that repairs the entry.
+	_, fault := decodeValue(property, p.record.entry.Values(property.Attribute))
+	if education.Equal(value, current) && (fault == nil || standIn) {
 		return nil
 	}
 	p.changed = append(p.changed, property)
@@ -320,7 +320,7 @@ func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []s
 	if d.isPlain() {
 		defer d.reserved.take(p.asked())()
 	}
-	if err := d.takenWithoutKey(ctx, p.next, p.asked()); err != nil {
+	if err := d.checkKeyless(ctx, p.next, p.asked()); err != nil {
 		return nil, err
 	}
 	entry, err := d.ops.Modify(ctx, request)
@@ -380,6 +380,9 @@ func (d *Directory) whyNotChanged(ctx context.Context, p *plan, err error) error
 		return errOutdated
 	case hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists):
 		if fault := d.taken(ctx, p.next.Set, p.keys, p.record.entry.DN); fault != nil {
+			return fault
+		}
+		if fault := d.takenWithoutKey(ctx, p.next, p.asked()); fault != nil {
 			return fault
 		}
 		if hasCode(err, wire.ResultConstraintViolation) {
