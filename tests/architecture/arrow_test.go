@@ -33,6 +33,10 @@ var rules = map[string]rule{
 		permitted: []string{"..."},
 		reason:    "it wires the service together",
 	},
+	"internal/faultproxy": {
+		permitted: []string{"pkg/identity/wire"},
+		reason:    "it is the network between a client and a server in tests, and knows neither",
+	},
 	"internal/ldapserver": {
 		permitted: []string{"github.com/go-ldap/ldap/v3"},
 		reason:    "it starts other people's servers for tests and knows no part of the service",
