@@ -80,6 +80,11 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 			schools = values
 		}
 	}
+	if _, chosen := change.Value(set.ID); chosen {
+		if err := d.checkID(ctx, entity); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.checkCreate(ctx, entity, schools); err != nil {
 		return nil, err
 	}
@@ -94,7 +99,7 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: keyTexts(keys)})
 	}
 	dn := rdn(set.ID.Attribute, entity.ID()) + "," + d.bases[set]
-	entry, err := d.ops.Add(ctx, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
+	entry, err := d.add(ctx, set, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
 	if hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists) {
 		return nil, d.whyNotAdded(ctx, entity, keys)
 	}
@@ -169,6 +174,15 @@ func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, k
 	if fault := d.taken(ctx, entity.Set, keys, ""); fault != nil {
 		return fault
 	}
+	if fault := d.checkID(ctx, entity); fault != nil {
+		return fault
+	}
+	return errRefused
+}
+
+// checkID refuses an id that an entity of any set has. No two entries of one set are named by the same id; that it is
+// unique among all sets, not every directory sees to.
+func (d *Directory) checkID(ctx context.Context, entity *education.Entity) error {
 	for _, set := range education.EntitySets {
 		_, err := d.find(ctx, set, education.Key{Property: set.ID, Value: entity.ID()}, nil)
 		if err == nil {
@@ -178,7 +192,7 @@ func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, k
 			return err
 		}
 	}
-	return errRefused
+	return nil
 }
 
 // written returns the entity as it is after a write: from the write's own answer if the directory gave one, since a

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -20,6 +21,9 @@ type Config struct {
 	ClassBase  string
 	SchoolBase string
 	Rules      education.Rules
+	// LooseMatching says that the directory prepares texts for comparison in another way than RFC 4518 asks, as LDAP servers
+	// do. It is then asked for what may match, and what does is decided here.
+	LooseMatching bool
 	// Plain, unless nil, reports whether the directory is one as OpenCloud sets it up, with nothing of this service's:
 	// its schema has no place for unique keys, and nobody takes an entry that is deleted or renamed out of the classes
 	// that name it. It may change its mind, when a server has been set up anew.
@@ -32,19 +36,26 @@ type Directory struct {
 	bases   map[*education.EntitySet]string
 	rules   education.Rules
 	isPlain func() bool
+	// loosely is Config.LooseMatching.
+	loosely bool
 	// lists are the orders of walks that are under way.
 	lists orderedLists
 	// reserved are the unique keys that are about to be written to a plain directory.
 	reserved reservations
+	// demandsMember says that the directory has refused a class without members.
+	demandsMember atomic.Bool
 }
 
 var _ education.Directory = (*Directory)(nil)
 
 // New returns a Directory. It fails if a base is not a DN.
 func New(config Config) (*Directory, error) {
-	d := &Directory{ops: config.Operations, rules: config.Rules, isPlain: config.Plain, bases: map[*education.EntitySet]string{
-		education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
-	}}
+	d := &Directory{
+		ops: config.Operations, rules: config.Rules, isPlain: config.Plain, loosely: config.LooseMatching,
+		bases: map[*education.EntitySet]string{
+			education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
+		},
+	}
 	if d.isPlain == nil {
 		d.isPlain = func() bool { return false }
 	}
@@ -255,9 +266,12 @@ const maxAmbiguous = 3
 func (d *Directory) find(ctx context.Context, set *education.EntitySet, key education.Key, extra []string) (*record, error) {
 	request := d.searchRequest(set, d.keyFilter(set, key), extra)
 	request.SizeLimit = maxAmbiguous
+	wanted := d.compare(set, key.Property, odata.Eq, key.Value)
 	var entries []*wire.Entry
 	err := d.ops.Search(ctx, request, func(entry *wire.Entry) error {
-		entries = append(entries, entry)
+		if wanted.holds(entry) == isTrue {
+			entries = append(entries, entry)
+		}
 		return nil
 	})
 	// Beyond the limit the key is ambiguous. With fewer entries than two the limit was the directory's own.

@@ -118,7 +118,7 @@ func (d *Directory) removeLink(ctx context.Context, nav *education.Navigation, h
 // modifyLink makes the Modify of a plan that changes a link. A link by DN does not touch the keys.
 func (d *Directory) modifyLink(ctx context.Context, nav *education.Navigation, p *plan) (*wire.Entry, error) {
 	if nav.ByDN {
-		return d.ops.Modify(ctx, &wire.ModifyRequest{DN: p.record.entry.DN, Changes: p.changes})
+		return d.modifyMembers(ctx, &wire.ModifyRequest{DN: p.record.entry.DN, Changes: p.changes})
 	}
 	return d.modify(ctx, p, p.record.entry.DN, nil)
 }

@@ -42,7 +42,7 @@ func (d *Directory) followBy(ctx context.Context, nav *education.Navigation, old
 				Operation: wire.ChangeAdd, Attribute: wire.Attribute{Type: attribute, Values: []string{newDN}},
 			})
 		}
-		_, err := d.ops.Modify(ctx, &wire.ModifyRequest{DN: holder, Changes: changes})
+		_, err := d.modifyMembers(ctx, &wire.ModifyRequest{DN: holder, Changes: changes})
 		// The link, or the class itself, has gone meanwhile, or the new link has been made by somebody else.
 		if err != nil && !hasCode(err, wire.ResultNoSuchAttribute, wire.ResultNoSuchObject, wire.ResultAttributeOrValueExists) {
 			return translate(err)

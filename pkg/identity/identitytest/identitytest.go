@@ -27,6 +27,10 @@ const (
 	// NoNotes: the schema has no place to note that an attribute holds a stand-in. In compatibility mode, where a
 	// stand-in is shown, it then cannot be told from a value that somebody gave, and stays as it is.
 	NoNotes Difference = "stand-ins cannot be noted"
+	// InvisibleCharactersCount: a text with characters that nobody sees, such as soft hyphens, is found only as it is spelt.
+	// RFC 4518, section 2.2 takes them out before a comparison; OpenLDAP and 389-DS do not, and no filter could ask for a
+	// text with any number of them in it. It concerns RunGenerated.
+	InvisibleCharactersCount Difference = "characters that nobody sees count"
 )
 
 // leftOut lists the tests that a difference leaves out.

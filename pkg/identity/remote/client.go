@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/opencloud-eu/education/internal/passwordhash"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -95,6 +97,19 @@ func (c *Client) Features(ctx context.Context) (Features, error) {
 	return *in.server.features.Load(), nil
 }
 
+// IsPlain reports whether the server in use has nothing of this service's in its schema, as OpenCloud alone sets it up. While
+// that is not known, it reports false. It never waits.
+func (c *Client) IsPlain() bool {
+	c.keeper.mu.Lock()
+	in := c.keeper.current.server
+	c.keeper.mu.Unlock()
+	if in == nil {
+		return false
+	}
+	features := in.features.Load()
+	return features.SchemaKnown && !features.UniqueKeys
+}
+
 // Ready returns nil if a server answers and has the bases.
 func (c *Client) Ready(ctx context.Context) error {
 	for _, base := range c.config.Bases {
@@ -115,8 +130,12 @@ func (c *Client) Ready(ctx context.Context) error {
 	return nil
 }
 
-// maxTries is how often an operation is begun, as long as that is safe.
-const maxTries = 3
+// maxTries is how often an operation is begun, as long as that is safe, and busyPause the longest wait after a server has
+// said that it is busy.
+const (
+	maxTries  = 4
+	busyPause = 100 * time.Millisecond
+)
 
 // run carries out an operation on the server in use. When the connection fails, the server is doubted, and the operation
 // is repeated if repeatable says that this is safe.
@@ -127,11 +146,15 @@ func (c *Client) run(ctx context.Context, repeatable func() bool, operation func
 			return err
 		}
 		err = in.server.carryOut(ctx, operation)
-		if !faulty(ctx, err) {
+		switch code, _ := wire.CodeOf(err); {
+		case code == wire.ResultBusy:
+			time.Sleep(rand.N(busyPause))
+		case faulty(ctx, err):
+			c.keeper.doubt(in)
+		default:
 			return err
 		}
-		c.keeper.doubt(in)
-		if try == maxTries || !repeatable() {
+		if try == maxTries || ctx.Err() != nil || !repeatable() {
 			return err
 		}
 	}
