@@ -18,8 +18,8 @@ import (
 // id returns the UUID of a name.
 func id(name string) string { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)).String() }
 
-// user returns the request that adds a user as the service does.
-func user(bases Bases, name string, keys ...string) *ldap.AddRequest {
+// userEntry returns the request that adds a user as the service does.
+func userEntry(bases Bases, name string, keys ...string) *ldap.AddRequest {
 	request := ldap.NewAddRequest("openCloudUUID="+id(name)+","+bases.UserBase, nil)
 	classes := []string{"top", "person", "organizationalPerson", "inetOrgPerson", "openCloudObject", "openCloudUser", "openCloudEducationUser"}
 	if len(keys) > 0 {
@@ -34,8 +34,8 @@ func user(bases Bases, name string, keys ...string) *ldap.AddRequest {
 	return request
 }
 
-// class returns the request that adds a class as OpenLDAP wants it: one without members has the empty DN for a member.
-func class(bases Bases, name string, members ...string) *ldap.AddRequest {
+// classEntry returns the request that adds a class as OpenLDAP wants it: one without members has the empty DN for a member.
+func classEntry(bases Bases, name string, members ...string) *ldap.AddRequest {
 	request := ldap.NewAddRequest("openCloudUUID="+id(name)+","+bases.ClassBase, nil)
 	request.Attribute("objectClass", []string{"top", "groupOfNames", "openCloudObject", "openCloudEducationClass"})
 	request.Attribute("openCloudUUID", []string{id(name)})
@@ -60,6 +60,38 @@ func mustDelete(t testing.TB, connection *ldap.Conn, dn string) {
 	if err := connection.Del(ldap.NewDelRequest(dn, nil)); err != nil {
 		t.Fatalf("delete %s: %v", dn, err)
 	}
+}
+
+// empty deletes the users, classes and schools of a tree.
+func empty(t testing.TB, server *Server, bases Bases) {
+	t.Helper()
+	admin := server.Connect(t, server.Admin)
+	for _, base := range []string{bases.UserBase, bases.ClassBase, bases.SchoolBase} {
+		entries, err := search(admin, base, "(objectClass=*)", "1.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if entry.DN != base {
+				mustDelete(t, admin, entry.DN)
+			}
+		}
+	}
+}
+
+// connectSecurely is Server.Connect through the Unix socket: 389 Directory Server takes passwords in the Password Modify
+// operation over TLS and from there alone.
+func connectSecurely(t testing.TB, server *Server, account Account) *ldap.Conn {
+	t.Helper()
+	connection, err := ldap.DialURL("ldapi://" + server.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	if err := connection.Bind(account.DN, account.Password); err != nil {
+		t.Fatalf("bind as %q: %v", account.DN, err)
+	}
+	return connection
 }
 
 // modify replaces one attribute of an entry.
