@@ -20,6 +20,8 @@ type settings struct {
 	tls         bool
 	plainSchema bool
 	sizeLimit   int
+	// paged says that the size limit is one of each page.
+	paged bool
 }
 
 // Option is a wish for a server that is not as it is set up by default.
@@ -36,6 +38,11 @@ func PlainSchema() Option { return func(s *settings) { s.plainSchema = true } }
 // that nobody has set up for the service. OpenLDAP counts the entries of all pages together, 389 Directory Server those
 // of each page.
 func SizeLimit(entries int) Option { return func(s *settings) { s.sizeLimit = entries } }
+
+// PageLimit is SizeLimit with the right to read as many pages as there are. 389 Directory Server knows no other limit.
+func PageLimit(entries int) Option {
+	return func(s *settings) { s.sizeLimit, s.paged = entries, true }
+}
 
 func settingsOf(options []Option) settings {
 	var wanted settings

@@ -110,8 +110,9 @@ func nextCookie(answered []wire.Control) (string, error) {
 // failed ends a search that the server ends with a result other than success.
 func (s *search) failed(response *wire.Response) error {
 	err := response.Err()
-	if response.Code == wire.ResultSizeLimitExceeded {
-		// The entries are a part of the answer.
+	if response.Code == wire.ResultSizeLimitExceeded && s.request.SizeLimit > 0 {
+		// The entries are a part of the answer, and more was not asked for. Against the server's own limit they are a list
+		// that is too short.
 		s.result = err
 		return nil
 	}
