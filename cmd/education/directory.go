@@ -143,8 +143,13 @@ func (s *settings) prepare(ctx context.Context, d *directory, entities *identity
 			}
 			return err
 		})
+		entities.WatchConflicts(ctx, conflictInterval)
 	}, nil
 }
+
+// conflictInterval is the time between two looks for unique keys that two servers have given away. A look reads the unique
+// keys of all entities.
+const conflictInterval = 5 * time.Minute
 
 // reportFeatures says, when a server answers, what it cannot do and what that costs.
 func (s *settings) reportFeatures(ctx context.Context, client *remote.Client, logger *slog.Logger) {

@@ -41,7 +41,8 @@ type Directory struct {
 	// lists are the orders of walks that are under way.
 	lists orderedLists
 	// reserved are the unique keys that are about to be written to a plain directory.
-	reserved reservations
+	reserved  reservations
+	conflicts *conflicts
 	// demandsMember says that the directory has refused a class without members.
 	demandsMember atomic.Bool
 }
@@ -55,6 +56,10 @@ func New(config Config) (*Directory, error) {
 		bases: map[*education.EntitySet]string{
 			education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
 		},
+	}
+	var err error
+	if d.conflicts, err = newConflicts(); err != nil {
+		return nil, err
 	}
 	if d.isPlain == nil {
 		d.isPlain = func() bool { return false }
@@ -286,6 +291,7 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 		found := d.record(set, entries[0])
 		return found, key.Means(found.entity)
 	}
+	d.conflicts.notice(entries)
 	return nil, ambiguous(set, entries)
 }
 
