@@ -25,8 +25,13 @@ run: build ## start the service with its defaults; Ctrl-C stops it
 	@exec bin/education
 
 .PHONY: test
-test: ## run every test, the conformance and acceptance suites included
+test: programs ## run every test, the conformance and acceptance suites included
 	$(GO) test -timeout 9m ./...
+
+# Where these cannot be installed, the tests that need them skip and say why.
+.PHONY: programs
+programs: # the LDAP server and clients that tests run beside the service
+	@scripts/install-test-programs --if-possible slapd ldap-utils
 
 .PHONY: race
 race: ## run the packages' tests under the race detector, long cases left out

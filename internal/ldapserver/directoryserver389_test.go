@@ -12,6 +12,8 @@ func TestDirectoryServer389(t *testing.T) {
 	t.Parallel()
 	server := DirectoryServer389(t, WithTLS())
 	checkTree(t, server, server.Bases)
+	checkIndexes(t, server, "notes=")
+	checkControls(t, server, []string{pagedResults, postRead, passwordModify, startTLS}, []string{assertion})
 	checkTLS(t, server)
 	checkLifeCycle(t, server)
 }

@@ -114,10 +114,16 @@ func search(connection *ldap.Conn, base, filter string, attributes ...string) ([
 // read returns an entry, which must be there.
 func read(t testing.TB, connection *ldap.Conn, dn string) *ldap.Entry {
 	t.Helper()
+	return readAttributes(t, connection, dn)
+}
+
+// readAttributes returns some attributes of an entry, which must be there.
+func readAttributes(t testing.TB, connection *ldap.Conn, dn string, attributes ...string) *ldap.Entry {
+	t.Helper()
 	result, err := connection.Search(ldap.NewSearchRequest(
-		dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", nil, nil))
+		dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", attributes, nil))
 	if err != nil || len(result.Entries) != 1 {
-		t.Fatalf("read %s: %v", dn, err)
+		t.Fatalf("read %q: %v", dn, err)
 	}
 	return result.Entries[0]
 }

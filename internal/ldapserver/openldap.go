@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -27,12 +28,43 @@ func OpenLDAP(t testing.TB, options ...Option) *Server {
 	return own(t, options, startOpenLDAP)
 }
 
+// OpenLDAPPair starts two OpenLDAP servers for one test, each of which passes on to the other what is written to it. They
+// have no trees beside the first one: Subtree fails.
+func OpenLDAPPair(t testing.TB) [2]*Server {
+	t.Helper()
+	Require(t, "slapd", "slapd")
+	var wanted settings
+	for i := range wanted.ports {
+		var err error
+		if wanted.ports[i], err = freePort(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pair [2]*Server
+	for i := range pair {
+		wanted.replica = i + 1
+		server, err := setUpOpenLDAP(temporaryFolder(t), wanted)
+		if err == nil {
+			pair[i] = server
+			t.Cleanup(server.end)
+			// The accounts come to the second server from the first.
+			err = server.start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return pair
+}
+
 // openLDAP is a slapd together with its files.
 type openLDAP struct {
 	source
 	// folder holds all files of the server, and programs a copy of slapd under each of its names.
 	folder, programs string
 	addresses        string
+	// logged are the kinds of messages that go into the log.
+	logged string
 }
 
 func startOpenLDAP(folder string, wanted settings) (*Server, error) {
@@ -41,7 +73,10 @@ func startOpenLDAP(folder string, wanted settings) (*Server, error) {
 
 // setUpOpenLDAP makes the files of a server and returns it; it does not run yet.
 func setUpOpenLDAP(folder string, wanted settings) (*Server, error) {
-	l := &openLDAP{folder: folder, programs: filepath.Join(folder, "bin")}
+	l := &openLDAP{folder: folder, programs: filepath.Join(folder, "bin"), logged: "stats"}
+	if wanted.filterLog {
+		l.logged += ",filter"
+	}
 	server := newServer(l)
 	server.Admin = Account{"cn=admin," + suffix, adminPassword}
 	server.Socket = l.file("ldapi")
@@ -59,8 +94,8 @@ func setUpOpenLDAP(folder string, wanted settings) (*Server, error) {
 	if err := l.setUp(options); err != nil {
 		return nil, err
 	}
-	if err := l.giveAdminPassword(); err != nil {
-		return nil, err
+	if err := l.giveAdminPassword(); err != nil || wanted.replica > 0 {
+		return server, err
 	}
 	return server, l.offline("dn: "+testSuffix+"\nobjectClass: organization\no: tests\n", "slapadd", "-b", testSuffix)
 }
@@ -72,6 +107,12 @@ func (l *openLDAP) listen(server *Server, wanted settings) ([]string, error) {
 	}
 	server.SocketURI = "ldapi://" + url.QueryEscape(server.Socket)
 	l.addresses = server.URI + " " + server.SocketURI
+	if wanted.replica > 0 {
+		peer := "ldap://" + loopback(wanted.ports[2-wanted.replica])
+		return []string{
+			"--server-id", strconv.Itoa(wanted.replica), "--peer", peer, "--replication-password", l.file("replicator.password"),
+		}, nil
+	}
 	if !wanted.tls {
 		return nil, nil
 	}
@@ -95,6 +136,9 @@ func (l *openLDAP) copyFiles(server *Server, wanted settings) error {
 		if err := os.Remove(l.path("schema/education.ldif")); err != nil {
 			return err
 		}
+	}
+	if wanted.replica > 0 {
+		return nil
 	}
 	if err := os.Mkdir(l.file("data-tests"), 0o700); err != nil {
 		return err
@@ -169,7 +213,8 @@ func (l *openLDAP) copyPrograms() error {
 
 // setUp runs the script that operators run, with the server's folder instead of the system's.
 func (l *openLDAP) setUp(options []string) error {
-	if err := writePasswords(l.folder, map[string]string{"education": servicePassword, "reader": readerPassword}); err != nil {
+	passwords := map[string]string{"education": servicePassword, "reader": readerPassword, "replicator": replicatorPassword}
+	if err := writePasswords(l.folder, passwords); err != nil {
 		return err
 	}
 	script := exec.Command(l.path("setup"), append([]string{
@@ -202,5 +247,5 @@ func (l *openLDAP) offline(input, program string, arguments ...string) error {
 func (l *openLDAP) file(name string) string { return filepath.Join(l.folder, name) }
 
 func (l *openLDAP) command() *exec.Cmd {
-	return exec.Command(filepath.Join(l.programs, "slapd"), "-F", l.file("config"), "-h", l.addresses, "-d", "stats")
+	return exec.Command(filepath.Join(l.programs, "slapd"), "-F", l.file("config"), "-h", l.addresses, "-d", l.logged)
 }

@@ -13,6 +13,7 @@ func TestOpenLDAP(t *testing.T) {
 	t.Parallel()
 	server := OpenLDAP(t)
 	checkTree(t, server, server.Bases)
+	checkControls(t, server, []string{pagedResults, postRead, assertion, passwordModify}, nil)
 }
 
 // TestOpenLDAPTrees holds that the same is true in the trees that tests have for themselves.
@@ -29,6 +30,11 @@ func TestOpenLDAPManyTrees(t *testing.T) {
 	for range 100 {
 		mustAdd(t, service, userEntry(server.Subtree(t), "max", "user/username/-/max"))
 	}
+}
+
+func TestOpenLDAPIndexes(t *testing.T) {
+	t.Parallel()
+	checkIndexes(t, OpenLDAP(t, withFilterLog()), "not indexed")
 }
 
 func TestOpenLDAPLifeCycle(t *testing.T) {

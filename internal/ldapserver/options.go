@@ -13,6 +13,8 @@ const (
 	servicePassword = "the service's password"
 	readerPassword  = "the reader's password"
 	adminPassword   = "the administrator's password"
+
+	replicatorPassword = "the replicator's password"
 )
 
 // settings are what options change.
@@ -21,7 +23,11 @@ type settings struct {
 	plainSchema bool
 	sizeLimit   int
 	// paged says that the size limit is one of each page.
-	paged bool
+	paged     bool
+	filterLog bool
+	// replica is 1 or 2 for one of two servers that replicate each other, and ports are those of both.
+	replica int
+	ports   [2]int
 }
 
 // Option is a wish for a server that is not as it is set up by default.
@@ -43,6 +49,9 @@ func SizeLimit(entries int) Option { return func(s *settings) { s.sizeLimit = en
 func PageLimit(entries int) Option {
 	return func(s *settings) { s.sizeLimit, s.paged = entries, true }
 }
+
+// withFilterLog has OpenLDAP log how it evaluates filters, which is much.
+func withFilterLog() Option { return func(s *settings) { s.filterLog = true } }
 
 func settingsOf(options []Option) settings {
 	var wanted settings

@@ -90,7 +90,9 @@ func newServer(flavour flavour) *Server {
 // choosePorts chooses the ports that the server will listen on.
 func (s *Server) choosePorts(wanted settings) error {
 	var err error
-	if s.port, err = freePort(); err != nil {
+	if wanted.replica > 0 {
+		s.port = wanted.ports[wanted.replica-1]
+	} else if s.port, err = freePort(); err != nil {
 		return err
 	}
 	s.URI = "ldap://" + loopback(s.port)
