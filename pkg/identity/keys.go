@@ -160,7 +160,8 @@ func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entit
 	var filters []*wire.Filter
 	for _, key := range keys {
 		if key.property != nil {
-			filters = append(filters, wire.Equal(key.property.Attribute, entity.Text(key.property.Name)))
+			same, _ := d.compare(entity.Set, key.property, odata.Eq, entity.Text(key.property.Name)).filter(true)
+			filters = append(filters, same)
 		}
 	}
 	if len(filters) == 0 {
