@@ -22,9 +22,7 @@ type shared struct {
 func Main(m *testing.M) {
 	underMain.Store(true)
 	status := m.Run()
-	for _, one := range []*shared{&sharedOpenLDAP, &shared389} {
-		one.end()
-	}
+	EndShared()
 	os.Exit(status)
 }
 
