@@ -4,7 +4,7 @@
 // A Fault looks at each message and decides its Fate: to pass, to be late, to trickle, to be lost, or to end the
 // connection instead of arriving. That a reply is lost after the server has carried out its request is then
 //
-//	proxy.Set(faultproxy.Reply(wire.TagAddRequest, faultproxy.Cut))
+//	proxy.Set(faultproxy.Reply(faultproxy.Add, faultproxy.Cut))
 //
 // Beyond messages, Refuse takes the server off the network and Accept brings it back.
 //

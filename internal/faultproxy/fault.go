@@ -63,6 +63,15 @@ type Fault func(*Message) Fate
 // AnyRequest stands for the tags of all requests.
 const AnyRequest wire.Tag = 0
 
+// The requests of the operations on entries.
+const (
+	Search   = wire.TagSearchRequest
+	Add      = wire.TagAddRequest
+	Modify   = wire.TagModifyRequest
+	ModifyDN = wire.TagModifyDNRequest
+	Delete   = wire.TagDeleteRequest
+)
+
 // Request is the fault of the requests of one kind: the server gets them late or never.
 func Request(tag wire.Tag, fate Fate) Fault {
 	return func(m *Message) Fate {

@@ -125,7 +125,7 @@ var rules = map[string]rule{
 	},
 	"tests/acceptance": {
 		// The libraries are free: the suite is a client, and clients come in many kinds.
-		permitted: []string{"tests/acceptance/...", "internal/ldapserver", "github.com/...", "golang.org/...", "go.uber.org/...", "pgregory.net/..."},
+		permitted: []string{"tests/acceptance/...", "internal/ldapserver", "internal/faultproxy", "github.com/...", "golang.org/...", "go.uber.org/...", "pgregory.net/..."},
 		tests:     true,
 		reason:    "it knows the service only from outside",
 	},
