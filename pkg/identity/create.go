@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -217,7 +218,9 @@ func (d *Directory) checkID(ctx context.Context, entity *education.Entity) error
 }
 
 // written returns the entity as it is after a write: from the write's own answer if the directory gave one, since a
-// second look may reach another server, and otherwise by reading the entry.
+// second look may reach another server, and otherwise by reading the entry. That it cannot be read, because the directory
+// is not there any more, has failed over to a server that does not have the entry yet, or because somebody has deleted
+// it, must look like neither a write that failed nor an entity that never was.
 func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn string, entry *wire.Entry) (*education.Entity, error) {
 	if entry == nil {
 		err := d.ops.Search(ctx, &wire.SearchRequest{
@@ -226,11 +229,12 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 			entry = read
 			return nil
 		})
-		if err != nil {
-			return nil, translate(err)
-		}
-		if entry == nil {
-			return nil, odata.Errorf(odata.ItemNotFound, set.Name, "the %s has gone", set.Singular)
+		switch {
+		case errors.Is(err, context.Canceled):
+			return nil, err
+		case err != nil, entry == nil:
+			return nil, odata.Errorf(odata.GatewayTimeout, set.Name,
+				"the change has been made, but the %s could not be read afterwards; look again", set.Singular).Because(err)
 		}
 	}
 	entity, fault := d.decode(set, entry)

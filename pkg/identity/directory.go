@@ -48,7 +48,8 @@ type Directory struct {
 	// keyless is what is known of entries without unique keys.
 	keyless keyless
 	// reserved are the unique keys that are about to be written to a plain directory.
-	reserved reservations
+	reserved  reservations
+	conflicts *conflicts
 	// demandsMember says that the directory has refused a class without members.
 	demandsMember atomic.Bool
 	malformed     *malformedEntries
@@ -73,6 +74,9 @@ func New(config Config) (*Directory, error) {
 		}
 	}
 	var err error
+	if d.conflicts, err = newConflicts(); err != nil {
+		return nil, err
+	}
 	d.malformed, err = newMalformedEntries()
 	return d, err
 }
@@ -292,6 +296,7 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 		found := d.record(set, entries[0])
 		return found, key.Means(found.entity)
 	}
+	d.conflicts.notice(entries)
 	return nil, ambiguous(set, entries)
 }
 

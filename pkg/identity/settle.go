@@ -15,8 +15,8 @@ import (
 // in the same way, so neither is an error. Members and teachers are taken out of their classes by the directory, when they
 // are deleted.
 
-// settle takes links back whose targets have gone. The entry that holds them is given by its DN, and its id.
-func (d *Directory) settle(ctx context.Context, nav *education.Navigation, dn, id string, links []string) error {
+// settleLinks takes links back whose targets have gone. The entry that holds them is given by its DN, and its id.
+func (d *Directory) settleLinks(ctx context.Context, nav *education.Navigation, dn, id string, links []string) error {
 	if !d.looseLinks || len(links) == 0 {
 		return nil
 	}
@@ -36,10 +36,10 @@ func (d *Directory) settle(ctx context.Context, nav *education.Navigation, dn, i
 	return translate(err)
 }
 
-// settleAll is settle for the links of an entry that has been written.
+// settleAll is settleLinks for the links of an entry that has been written.
 func (d *Directory) settleAll(ctx context.Context, dn, id string, links []*resolvedLink) error {
 	for _, link := range links {
-		if err := d.settle(ctx, link.nav, dn, id, link.loose); err != nil {
+		if err := d.settleLinks(ctx, link.nav, dn, id, link.loose); err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func mayEnd(entity *education.Entity) bool {
 	return entity.Value(education.Schools.Property("terminationDate")) != nil
 }
 
-// settleRef is settle for a link between two entries that were read before it was made.
+// settleRef is settleLinks for a link between two entries that were read before it was made.
 func (d *Directory) settleRef(ctx context.Context, nav *education.Navigation, owner, target *record) error {
 	if !nav.OwnerHolds {
 		nav, owner, target = nav.Inverse(), target, owner
@@ -94,5 +94,5 @@ func (d *Directory) settleRef(ctx context.Context, nav *education.Navigation, ow
 	if !mayEnd(target.entity) {
 		return nil
 	}
-	return d.settle(ctx, nav, owner.entry.DN, owner.entity.ID(), []string{linkValue(nav, target.entry)})
+	return d.settleLinks(ctx, nav, owner.entry.DN, owner.entity.ID(), []string{linkValue(nav, target.entry)})
 }

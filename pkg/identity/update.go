@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -342,7 +343,8 @@ func hasClass(entry *wire.Entry, class string) bool {
 }
 
 // carryOut makes a planned change. A rename comes first because it is the step that is refused more often; if the
-// Modify then fails, the rename is taken back.
+// Modify then fails, the rename is taken back, unless the Modify may have been carried out all the same. What is left of
+// a change that broke off in the middle is made good by its repetition.
 func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, error) {
 	set, oldDN, dn := p.next.Set, p.record.entry.DN, p.record.entry.DN
 	if p.newRDN != "" {
@@ -355,12 +357,12 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 			return nil, err
 		}
 	}
-	if len(p.changes) == 0 && p.newRDN == "" {
+	if len(p.changes) == 0 && p.newRDN == "" && !p.brokeOff() {
 		return p.record.entity, nil
 	}
 	entry, err := d.modify(ctx, p, dn, attributesOf(set))
 	if err != nil {
-		if p.newRDN != "" {
+		if p.newRDN != "" && !errors.Is(err, wire.ErrOutcomeUnknown) {
 			d.renameBack(ctx, set, dn, oldDN)
 		}
 		return nil, d.whyNotChanged(ctx, p, err)
@@ -369,6 +371,13 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 		return nil, err
 	}
 	return d.written(ctx, set, dn, entry)
+}
+
+// brokeOff reports whether the entry has a unique key of a value that it has no longer: it has got another name and then no
+// other keys.
+func (p *plan) brokeOff() bool {
+	have := p.record.entry.Values(attributeUniqueKey)
+	return len(without(have, append(keyTexts(p.keys), revisionOf(p.next.Set, have)))) > 0
 }
 
 // whyNotChanged says why the directory refused a change. A key that is no longer there, a value that is there already,
