@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencloud-eu/education/pkg/identity"
@@ -143,9 +144,12 @@ func (s *settings) prepare(ctx context.Context, d *directory, entities *identity
 			}
 			return err
 		})
+		var looking sync.WaitGroup
 		if s.LDAPOtherWriters == "auto" {
-			lookForKeyless(ctx, entities, logger)
+			looking.Go(func() { lookForKeyless(ctx, entities, logger) })
 		}
+		entities.WatchConflicts(ctx, conflictInterval)
+		looking.Wait()
 	}, nil
 }
 
@@ -168,6 +172,10 @@ func lookForKeyless(ctx context.Context, entities *identity.Directory, logger *s
 		}
 	}
 }
+
+// conflictInterval is the time between two looks for unique keys that two servers have given away. A look reads the unique
+// keys of all entities.
+const conflictInterval = 5 * time.Minute
 
 // reportFeatures says, when a server answers, what it cannot do and what that costs.
 func (s *settings) reportFeatures(ctx context.Context, client *remote.Client, logger *slog.Logger) {

@@ -124,7 +124,7 @@ func (s *settings) entities(d *directory) (*identity.Directory, error) {
 		UserBase:   s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: s.rules(),
 	}
 	if d.client != nil {
-		config.LooseMatching, config.Plain = true, d.client.IsPlain
+		config.LooseMatching, config.LooseLinks, config.Plain = true, true, d.client.IsPlain
 	}
 	return identity.New(config)
 }

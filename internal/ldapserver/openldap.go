@@ -157,7 +157,10 @@ func (s settings) changeOpenLDAP(text string) string {
 	if s.plainSchema {
 		text = remove(`^olcDbIndex: education.*\n`, `^dn: olcOverlay=(.+\n)+`)(text)
 	}
-	if s.sizeLimit > 0 {
+	switch {
+	case s.sizeLimit > 0 && s.paged:
+		text = strings.ReplaceAll(text, "size=unlimited size.pr=unlimited", fmt.Sprintf("size=%d", s.sizeLimit))
+	case s.sizeLimit > 0:
 		text = remove(`^olcLimits: .*\n`)(text)
 		text = strings.Replace(text, "olcDbIndex:", fmt.Sprintf("olcSizeLimit: %d\nolcDbIndex:", s.sizeLimit), 1)
 	}

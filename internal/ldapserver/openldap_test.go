@@ -52,6 +52,11 @@ func TestOpenLDAPWithSizeLimit(t *testing.T) {
 	checkSizeLimit(t, OpenLDAP(t, SizeLimit(5)), ldap.LDAPResultSizeLimitExceeded)
 }
 
+func TestOpenLDAPWithPageLimit(t *testing.T) {
+	t.Parallel()
+	checkSizeLimit(t, OpenLDAP(t, PageLimit(5)), ldap.LDAPResultSuccess)
+}
+
 func TestOpenLDAPWithTLS(t *testing.T) {
 	t.Parallel()
 	checkTLS(t, OpenLDAP(t, WithTLS()))

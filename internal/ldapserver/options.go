@@ -22,7 +22,9 @@ type settings struct {
 	tls         bool
 	plainSchema bool
 	sizeLimit   int
-	filterLog   bool
+	// paged says that the size limit is one of each page.
+	paged     bool
+	filterLog bool
 	// replica is 1 or 2 for one of two servers that replicate each other, and ports are those of both.
 	replica int
 	ports   [2]int
@@ -42,6 +44,11 @@ func PlainSchema() Option { return func(s *settings) { s.plainSchema = true } }
 // that nobody has set up for the service. OpenLDAP counts the entries of all pages together, 389 Directory Server those
 // of each page.
 func SizeLimit(entries int) Option { return func(s *settings) { s.sizeLimit = entries } }
+
+// PageLimit is SizeLimit with the right to read as many pages as there are. 389 Directory Server knows no other limit.
+func PageLimit(entries int) Option {
+	return func(s *settings) { s.sizeLimit, s.paged = entries, true }
+}
 
 // withFilterLog has OpenLDAP log how it evaluates filters, which is much.
 func withFilterLog() Option { return func(s *settings) { s.filterLog = true } }

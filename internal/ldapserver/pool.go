@@ -39,18 +39,25 @@ func poolOf(kind string) *pool {
 func ExclusiveOpenLDAP(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	Require(t, "slapd", "slapd")
+	return exclusive(t, "OpenLDAP", options, startOpenLDAP)
+}
+
+// ExclusiveDirectoryServer389 is ExclusiveOpenLDAP for 389 Directory Server.
+func ExclusiveDirectoryServer389(t testing.TB, options ...Option) *Server {
+	t.Helper()
+	require389(t)
+	return exclusive(t, "389-DS", options, start389)
+}
+
+// exclusive takes an idle server of a kind out of its pool, or starts one.
+func exclusive(t testing.TB, kind string, options []Option, start func(folder string, wanted settings) (*Server, error)) *Server {
+	t.Helper()
 	var wanted settings
 	for _, option := range options {
 		option(&wanted)
 	}
-	return exclusive(t, fmt.Sprintf("OpenLDAP %+v", wanted), func(folder string) (*Server, error) { return startOpenLDAP(folder, wanted) })
-}
-
-// exclusive takes an idle server of a kind out of its pool, or starts one.
-func exclusive(t testing.TB, kind string, start func(folder string) (*Server, error)) *Server {
-	t.Helper()
-	p := poolOf(kind)
-	server, err := p.take(start)
+	p := poolOf(fmt.Sprintf("%s %+v", kind, wanted))
+	server, err := p.take(func(folder string) (*Server, error) { return start(folder, wanted) })
 	if err != nil {
 		t.Fatal(err)
 	}

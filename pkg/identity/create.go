@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -69,15 +70,17 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	}
 	attributes := d.newEntry(entity, hash)
 	var schools []string
+	var links []*resolvedLink
 	for _, link := range change.Links {
-		values, err := d.resolveLink(ctx, link)
+		resolved, err := d.resolveLink(ctx, link)
 		if err != nil {
 			return nil, err
 		}
+		links = append(links, resolved)
 		attribute := link.Navigation.Attributes[0]
-		attributes = append(attributes, wire.Attribute{Type: attribute, Values: values})
+		attributes = append(attributes, wire.Attribute{Type: attribute, Values: resolved.values})
 		if attribute == attributeMemberOfSchool {
-			schools = values
+			schools = resolved.values
 		}
 	}
 	if _, chosen := change.Value(set.ID); chosen {
@@ -98,8 +101,8 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 			return nil, err
 		}
 	}
-	if len(keys) > 0 && !d.isPlain() {
-		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: keyTexts(keys)})
+	if !d.isPlain() {
+		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: append(keyTexts(keys), revisionNumbered(entity, 0))})
 	}
 	dn := rdn(set.ID.Attribute, entity.ID()) + "," + d.bases[set]
 	entry, err := d.add(ctx, set, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
@@ -108,6 +111,9 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	}
 	if err != nil {
 		return nil, translate(err)
+	}
+	if err := d.settleAll(ctx, dn, entity.ID(), links); err != nil {
+		return nil, err
 	}
 	return d.written(ctx, set, dn, entry)
 }
@@ -212,7 +218,9 @@ func (d *Directory) checkID(ctx context.Context, entity *education.Entity) error
 }
 
 // written returns the entity as it is after a write: from the write's own answer if the directory gave one, since a
-// second look may reach another server, and otherwise by reading the entry.
+// second look may reach another server, and otherwise by reading the entry. That it cannot be read, because the directory
+// is not there any more, has failed over to a server that does not have the entry yet, or because somebody has deleted
+// it, must look like neither a write that failed nor an entity that never was.
 func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn string, entry *wire.Entry) (*education.Entity, error) {
 	if entry == nil {
 		err := d.ops.Search(ctx, &wire.SearchRequest{
@@ -221,11 +229,12 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 			entry = read
 			return nil
 		})
-		if err != nil {
-			return nil, translate(err)
-		}
-		if entry == nil {
-			return nil, odata.Errorf(odata.ItemNotFound, set.Name, "the %s has gone", set.Singular)
+		switch {
+		case errors.Is(err, context.Canceled):
+			return nil, err
+		case err != nil, entry == nil:
+			return nil, odata.Errorf(odata.GatewayTimeout, set.Name,
+				"the change has been made, but the %s could not be read afterwards; look again", set.Singular).Because(err)
 		}
 	}
 	entity, fault := d.decode(set, entry)
@@ -235,23 +244,30 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 	return entity, nil
 }
 
-// resolveLink returns the values that link an entry to the targets of a link: their ids or their DNs.
-func (d *Directory) resolveLink(ctx context.Context, link education.Link) ([]string, error) {
-	nav := link.Navigation
-	var values []string
+// resolvedLink holds the values that link an entry to the targets of a link: their ids or their DNs.
+type resolvedLink struct {
+	nav    *education.Navigation
+	values []string
+	// loose are the values of targets that may be deleted at any time.
+	loose []string
+}
+
+// resolveLink finds the targets of a link.
+func (d *Directory) resolveLink(ctx context.Context, link education.Link) (*resolvedLink, error) {
+	resolved := &resolvedLink{nav: link.Navigation}
 	for start := 0; start < len(link.Keys); start += chunkSize {
 		keys := link.Keys[start:min(start+chunkSize, len(link.Keys))]
-		found, err := d.findAll(ctx, nav, keys)
-		if err != nil {
+		if err := d.findAll(ctx, resolved, keys); err != nil {
 			return nil, err
 		}
-		values = append(values, found...)
 	}
-	return unique(values), nil
+	resolved.values = unique(resolved.values)
+	return resolved, nil
 }
 
 // findAll finds the targets with the given keys in one search.
-func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys []education.Key) ([]string, error) {
+func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []education.Key) error {
+	nav := resolved.nav
 	filters := make([]*wire.Filter, len(keys))
 	for i, key := range keys {
 		filters[i] = d.keyFilter(nav.Target, key)
@@ -262,7 +278,7 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 			err = d.rules.CheckOpen(found.entity)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		targets = append(targets, found)
 	}
@@ -272,6 +288,9 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 	}
 	byKey := make(map[identifier][]*wire.Entry)
 	for _, target := range targets {
+		if mayEnd(target.entity) {
+			resolved.loose = append(resolved.loose, linkValue(nav, target.entry))
+		}
 		for _, property := range nav.Target.Properties {
 			if text, ok := target.entity.Value(property).(string); ok && property.Key {
 				id := identifier{property, match.CaseIgnore(text)}
@@ -279,20 +298,21 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 			}
 		}
 	}
-	values := make([]string, len(keys))
-	for i, key := range keys {
+	for _, key := range keys {
 		switch entries := byKey[identifier{key.Property, match.CaseIgnore(key.Value)}]; len(entries) {
 		case 0:
-			return nil, odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
+			return odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
 		case 1:
-			if values[i] = linkValue(nav, entries[0]); values[i] == "" {
-				return nil, (&malformed{nav.Target.ID, "is missing"}).shown(nav.Target)
+			value := linkValue(nav, entries[0])
+			if value == "" {
+				return (&malformed{nav.Target.ID, "is missing"}).shown(nav.Target)
 			}
+			resolved.values = append(resolved.values, value)
 		default:
-			return nil, ambiguous(nav.Target, entries)
+			return ambiguous(nav.Target, entries)
 		}
 	}
-	return values, nil
+	return nil
 }
 
 // linkValue returns what a link to an entry is written as.

@@ -24,6 +24,9 @@ type Config struct {
 	// LooseMatching says that the directory prepares texts for comparison in another way than RFC 4518 asks, as LDAP servers
 	// do. It is then asked for what may match, and what does is decided here.
 	LooseMatching bool
+	// LooseLinks says that the directory takes links to entries that do not exist. Links are then looked at again when they
+	// have been made.
+	LooseLinks bool
 	// Plain, unless nil, reports whether the directory is one as OpenCloud sets it up, with nothing of this service's:
 	// its schema has no place for unique keys, and nobody takes an entry that is deleted or renamed out of the classes
 	// that name it. It may change its mind, when a server has been set up anew.
@@ -38,12 +41,15 @@ type Directory struct {
 	isPlain func() bool
 	// loosely is Config.LooseMatching.
 	loosely bool
+	// looseLinks is Config.LooseLinks.
+	looseLinks bool
 	// lists are the orders of walks that are under way.
 	lists orderedLists
 	// keyless is what is known of entries without unique keys.
 	keyless keyless
 	// reserved are the unique keys that are about to be written to a plain directory.
-	reserved reservations
+	reserved  reservations
+	conflicts *conflicts
 	// demandsMember says that the directory has refused a class without members.
 	demandsMember atomic.Bool
 	malformed     *malformedEntries
@@ -54,7 +60,7 @@ var _ education.Directory = (*Directory)(nil)
 // New returns a Directory. It fails if a base is not a DN.
 func New(config Config) (*Directory, error) {
 	d := &Directory{
-		ops: config.Operations, rules: config.Rules, isPlain: config.Plain, loosely: config.LooseMatching,
+		ops: config.Operations, rules: config.Rules, isPlain: config.Plain, loosely: config.LooseMatching, looseLinks: config.LooseLinks,
 		bases: map[*education.EntitySet]string{
 			education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
 		},
@@ -68,6 +74,9 @@ func New(config Config) (*Directory, error) {
 		}
 	}
 	var err error
+	if d.conflicts, err = newConflicts(); err != nil {
+		return nil, err
+	}
 	d.malformed, err = newMalformedEntries()
 	return d, err
 }
@@ -287,6 +296,7 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 		found := d.record(set, entries[0])
 		return found, key.Means(found.entity)
 	}
+	d.conflicts.notice(entries)
 	return nil, ambiguous(set, entries)
 }
 

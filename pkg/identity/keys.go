@@ -61,7 +61,9 @@ func (d *Directory) keysOf(entity *education.Entity, schools []string) []uniqueK
 // revisionOf returns the revision among an entry's unique keys, <set>/revision/<id>/<n>, or an empty one. It is no key of
 // anything: whoever changes what unique keys are made of deletes the revision that he has read and adds the next one.
 // Of two who do so at the same time the directory refuses the second, who begins again with what the first has left.
-// That needs neither transactions nor the assertion control, which not every server has (389-DS).
+// That needs neither transactions nor the assertion control, which not every server has (389-DS). An entry has a revision
+// from its first day: without one, who has read that there is none could not tell the days before the first revision from
+// those after it. An entry that OpenCloud made gets its first one together with its object class, which is added once.
 func revisionOf(set *education.EntitySet, keys []string) string {
 	for _, key := range keys {
 		if strings.HasPrefix(key, set.Singular+"/revision/") {
@@ -75,7 +77,12 @@ func revisionOf(set *education.EntitySet, keys []string) string {
 func nextRevision(entity *education.Entity, revision string) string {
 	// A revision that is no number, or none at all, is followed by the first one.
 	number, _ := strconv.ParseUint(revision[strings.LastIndexByte(revision, '/')+1:], 10, 64)
-	return fmt.Sprintf("%s/revision/%s/%d", entity.Set.Singular, strings.ToLower(entity.ID()), number+1)
+	return revisionNumbered(entity, number+1)
+}
+
+// revisionNumbered returns a revision of an entity.
+func revisionNumbered(entity *education.Entity, number uint64) string {
+	return fmt.Sprintf("%s/revision/%s/%d", entity.Set.Singular, strings.ToLower(entity.ID()), number)
 }
 
 // oneSchool reports whether an entity of the set may be in one school only.

@@ -28,7 +28,10 @@ func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner
 			// The school has been found by another key.
 			return struct{}{}, (&malformed{education.Schools.ID, "is missing"}).shown(education.Schools)
 		}
-		return struct{}{}, d.addLink(ctx, nav, holder, value)
+		if err = d.addLink(ctx, nav, holder, value); err == nil {
+			err = d.settleRef(ctx, nav, from, to)
+		}
+		return struct{}{}, err
 	})
 	return err
 }
@@ -141,34 +144,45 @@ func containsFold(values []string, value string) bool {
 
 // Delete implements education.Directory.
 func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key education.Key) error {
-	_, err := attempts(ctx, func() (struct{}, error) {
+	deleted, err := attempts(ctx, func() (*record, error) {
 		found, err := d.find(ctx, set, key, nil)
 		if err != nil {
-			return struct{}{}, err
+			return nil, err
 		}
 		if err := d.rules.CheckDeletion(found.entity); err != nil {
-			return struct{}{}, err
+			return nil, err
 		}
 		if set == education.Schools {
 			if err := d.detachAll(ctx, found); err != nil {
-				return struct{}{}, err
+				return nil, err
 			}
 		}
-		if err := d.follow(ctx, set, found.entry.DN, ""); err != nil {
-			return struct{}{}, err
-		}
-		request := &wire.DeleteRequest{DN: found.entry.DN}
-		if key.Versions != nil {
-			request.Assertion = unchanged(set, found.entry)
-		}
-		err = d.ops.Delete(ctx, request)
-		if set == education.Schools && hasCode(err, wire.ResultUnwillingToPerform) || hasCode(err, wire.ResultAssertionFailed) {
-			// Somebody was put into the school after the others were taken out, or the entry has changed.
-			return struct{}{}, errOutdated
-		}
-		return struct{}{}, translate(err)
+		return found, d.deleteEntry(ctx, found, key)
 	})
+	if err != nil || set != education.Schools || !d.looseLinks {
+		return err
+	}
+	// Those who were put into the school while it was deleted.
+	_, err = attempts(ctx, func() (struct{}, error) { return struct{}{}, d.detachAll(ctx, deleted) })
 	return err
+}
+
+// deleteEntry deletes an entry in the version that was read, if the key means that one and no others.
+func (d *Directory) deleteEntry(ctx context.Context, found *record, key education.Key) error {
+	set := found.entity.Set
+	if err := d.follow(ctx, set, found.entry.DN, ""); err != nil {
+		return err
+	}
+	request := &wire.DeleteRequest{DN: found.entry.DN}
+	if key.Versions != nil {
+		request.Assertion = unchanged(set, found.entry)
+	}
+	err := d.ops.Delete(ctx, request)
+	if set == education.Schools && hasCode(err, wire.ResultUnwillingToPerform) || hasCode(err, wire.ResultAssertionFailed) {
+		// Somebody was put into the school after the others were taken out, or the entry has changed.
+		return errOutdated
+	}
+	return translate(err)
 }
 
 // detachWorkers is how many entities are taken out of a school at the same time. A directory that commits writes in

@@ -16,10 +16,18 @@ var backends = map[string]func(t testing.TB) *backend{
 	"":              nil,
 	"embedded":      nil,
 	"embedded-ldap": embeddedBehindLDAP,
-	"openldap":      func(t testing.TB) *backend { return onServer(t, ldapserver.ExclusiveOpenLDAP(t)) },
+	"openldap":      openLDAP,
+	"389ds":         func(t testing.TB) *backend { return onServer(t, ldapserver.ExclusiveDirectoryServer389(t)) },
 	"openldap-plain": func(t testing.TB) *backend {
 		return onServer(t, ldapserver.ExclusiveOpenLDAP(t, ldapserver.PlainSchema()))
 	},
+}
+
+// openLDAP is OpenLDAP with everything that deploy/openldap sets up.
+func openLDAP(t testing.TB) *backend {
+	b := onServer(t, ldapserver.ExclusiveOpenLDAP(t))
+	b.refusesDisabled = true
+	return b
 }
 
 // backend is a directory on a server, with the naming context and the bases that are the default.
@@ -28,6 +36,9 @@ type backend struct {
 	address string
 	// passwords are those of the accounts cn=admin and cn=reader of the naming context.
 	passwords map[string]string
+	// refusesDisabled says that the directory lets nobody bind whose account is disabled. Elsewhere that is OpenCloud's to
+	// see to.
+	refusesDisabled bool
 	// env are the settings that lead the service there.
 	env []string
 }
@@ -75,7 +86,7 @@ func onServer(t testing.TB, server *ldapserver.Server) *backend {
 func embeddedBehindLDAP(t testing.TB) *backend {
 	t.Helper()
 	other := startOn(t, nil)
-	b := &backend{address: other.ldap, passwords: map[string]string{}}
+	b := &backend{address: other.ldap, passwords: map[string]string{}, refusesDisabled: true}
 	for _, account := range []string{"admin", "reader"} {
 		b.passwords[account] = other.ldapPassword(t, account)
 	}

@@ -97,17 +97,13 @@ func (c *Client) Features(ctx context.Context) (Features, error) {
 	return *in.server.features.Load(), nil
 }
 
-// IsPlain reports whether the server in use has nothing of this service's in its schema, as OpenCloud alone sets it up. While
-// that is not known, it reports false. It never waits.
+// IsPlain reports whether the server in use has nothing of this service's in its schema, as OpenCloud alone sets it up. Like
+// every operation it waits until it is known which server that is; while none answers, it reports false.
 func (c *Client) IsPlain() bool {
-	c.keeper.mu.Lock()
-	in := c.keeper.current.server
-	c.keeper.mu.Unlock()
-	if in == nil {
-		return false
-	}
-	features := in.features.Load()
-	return features.SchemaKnown && !features.UniqueKeys
+	ctx, cancel := context.WithTimeout(context.Background(), c.config.Timeout)
+	defer cancel()
+	features, err := c.Features(ctx)
+	return err == nil && features.SchemaKnown && !features.UniqueKeys
 }
 
 // Ready returns nil if a server answers and has the bases.

@@ -57,7 +57,7 @@ func newDirectory(t *testing.T, client *remote.Client, rules education.Rules, us
 	t.Helper()
 	directory, err := identity.New(identity.Config{
 		Operations: identity.Traced(client), UserBase: users, ClassBase: classes, SchoolBase: schools, Rules: rules,
-		LooseMatching: true, Plain: client.IsPlain,
+		LooseMatching: true, LooseLinks: true, Plain: client.IsPlain,
 	})
 	if err != nil {
 		t.Fatal(err)

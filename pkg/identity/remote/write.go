@@ -93,6 +93,8 @@ type write struct {
 	took effect
 	// sent says that the server may have got the request, and has not answered it.
 	sent bool
+	// server is the one that was sent it.
+	server *server
 }
 
 // carryOut makes the write and returns the entry as the server returns it, which may be nil.
@@ -105,7 +107,7 @@ func (w *write) carryOut(ctx context.Context) (*wire.Entry, error) {
 			return err
 		}
 		response, controls, err := l.conn.call(ctx, l.server.config.Timeout, request)
-		w.sent = l.conn.sent
+		w.sent, w.server = l.conn.sent, l.server
 		if err != nil {
 			return err
 		}
@@ -140,12 +142,13 @@ var settlePauses = []time.Duration{0, 100 * time.Millisecond, 400 * time.Millise
 func (w *write) settle(ctx context.Context, lost error) error {
 	ctx, cancel := context.WithTimeout(ctx, w.client.config.Timeout)
 	defer cancel()
+	look := w.client.lookup(ctx, w.server)
 	for _, pause := range settlePauses {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
-		took, err := w.took(ctx, w.client)
+		took, err := w.took(look)
 		if _, refused := wire.CodeOf(err); refused {
 			return err
 		}
