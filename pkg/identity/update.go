@@ -330,7 +330,7 @@ func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []s
 	}
 	request.Changes = p.request(false).Changes
 	if entry, err = d.ops.Modify(ctx, request); err == nil {
-		slog.WarnContext(ctx, "an entity shares its externalId with another one", "set", p.next.Set.Name, "id", p.next.ID())
+		slog.WarnContext(ctx, "an entity shares a unique value with another one, which keeps the right to it", "set", p.next.Set.Name, "id", p.next.ID())
 	}
 	return entry, err
 }
