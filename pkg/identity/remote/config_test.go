@@ -255,7 +255,7 @@ func TestFeatures(t *testing.T) {
 		t.Errorf("a server without unique keys: %q", got)
 	}
 	for dn, want := range map[string]string{"uid=1,OU=x, O=Fake": "o=fake", "o=other": "", "o=fake": "o=fake"} {
-		if got := features.suffixOf(dn); got != want {
+		if got := features.SuffixOf(dn); got != want {
 			t.Errorf("suffix of %s: got %q", dn, got)
 		}
 	}

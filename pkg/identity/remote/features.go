@@ -35,6 +35,8 @@ type Features struct {
 	SchemaKnown bool
 	// UniqueKeys says that the schema has educationUniqueKey and educationObject.
 	UniqueKeys bool
+	// SchemaDN is the entry that holds the schema, empty if the server does not say which.
+	SchemaDN string
 
 	// contexts are the naming contexts.
 	contexts []string
@@ -61,8 +63,8 @@ func (f Features) Missing() []string {
 	return sentences
 }
 
-// suffixOf returns the naming context that a DN is in, or the empty string.
-func (f Features) suffixOf(dn string) string {
+// SuffixOf returns the naming context that a DN is in, or the empty string.
+func (f Features) SuffixOf(dn string) string {
 	best := ""
 	for _, context := range f.contexts {
 		if len(context) >= len(best) && within(dn, context) {
@@ -106,6 +108,7 @@ func (c *conn) readFeatures(ctx context.Context, config *Config) (*Features, err
 		PostRead:       slices.Contains(controls, wire.ControlPostRead),
 		Assertion:      slices.Contains(controls, wire.ControlAssertion),
 		PasswordModify: slices.Contains(extensions, wire.OperationPasswordModify),
+		SchemaDN:       root.Value("subschemaSubentry"),
 		contexts:       root.Values("namingContexts"),
 	}
 	switch {
@@ -114,18 +117,18 @@ func (c *conn) readFeatures(ctx context.Context, config *Config) (*Features, err
 	case slices.Contains(root.Values("objectClass"), "OpenLDAProotDSE"):
 		f.Vendor = VendorOpenLDAP
 	}
-	return f, c.readSchema(ctx, config, root.Value("subschemaSubentry"), f)
+	return f, c.readSchema(ctx, config, f)
 }
 
 // attributeUniqueKey is the attribute that a server keeps unique.
 const attributeUniqueKey = "educationUniqueKey"
 
 // readSchema looks for this service's own schema. That it cannot be read is no error.
-func (c *conn) readSchema(ctx context.Context, config *Config, dn string, f *Features) error {
-	if dn == "" {
+func (c *conn) readSchema(ctx context.Context, config *Config, f *Features) error {
+	if f.SchemaDN == "" {
 		return nil
 	}
-	schema, err := c.readEntry(ctx, config, dn, wire.Equal("objectClass", "subschema"), []string{"attributeTypes", "objectClasses"})
+	schema, err := c.readEntry(ctx, config, f.SchemaDN, wire.Equal("objectClass", "subschema"), []string{"attributeTypes", "objectClasses"})
 	if _, isResult := wire.CodeOf(err); isResult {
 		return nil
 	}
