@@ -42,27 +42,6 @@ type Features struct {
 	contexts []string
 }
 
-// Missing returns a sentence about each feature that the server lacks, with what that costs.
-func (f Features) Missing() []string {
-	var sentences []string
-	for _, row := range []struct {
-		there    bool
-		sentence string
-	}{
-		{f.Paging, "The LDAP server does not page results (RFC 2696): lists longer than its size limit fail."},
-		{f.PostRead, "The LDAP server does not return entries with their changes (RFC 4527): every change takes one more search."},
-		{f.Assertion, "The LDAP server does not check conditions with a change (RFC 4528): they are checked just before it."},
-		{f.SchemaKnown, "The LDAP server does not show its schema to this account: it is taken to be complete."},
-		{f.UniqueKeys || !f.SchemaKnown, "The LDAP server's schema lacks educationUniqueKey: unique values are looked up before they are written," +
-			" which two writers at the same moment can get past."},
-	} {
-		if !row.there {
-			sentences = append(sentences, row.sentence)
-		}
-	}
-	return sentences
-}
-
 // SuffixOf returns the naming context that a DN is in, or the empty string.
 func (f Features) SuffixOf(dn string) string {
 	best := ""
