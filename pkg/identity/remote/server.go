@@ -56,19 +56,28 @@ func (e *refusedError) Error() string {
 
 // connect makes a connection that is ready for use.
 func (s *server) connect(ctx context.Context) (*conn, error) {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.bind(ctx, c); err != nil {
+		_ = c.raw.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// reach makes a connection that is as secure as it is to be, and anonymous.
+func (s *server) reach(ctx context.Context) (*conn, error) {
 	c, err := dial(ctx, s.endpoint, s.tls, s.config.DialTimeout)
 	if err != nil {
 		return nil, err
 	}
 	if s.config.StartTLS && !s.endpoint.tls && s.network != "unix" {
-		err = c.startTLS(ctx, s.host, s.tls, s.config.DialTimeout)
-	}
-	if err == nil {
-		err = s.bind(ctx, c)
-	}
-	if err != nil {
-		_ = c.raw.Close()
-		return nil, err
+		if err := c.startTLS(ctx, s.host, s.tls, s.config.DialTimeout); err != nil {
+			_ = c.raw.Close()
+			return nil, err
+		}
 	}
 	return c, nil
 }
