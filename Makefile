@@ -45,6 +45,16 @@ conformance: ## run the suite that defines a directory against every directory t
 acceptance: ## drive the built binary over HTTP and LDAP
 	$(GO) test -count=1 ./tests/acceptance/...
 
+# The directories beside the one in the process that the acceptance suite knows (tests/acceptance/backend_test.go).
+DIRECTORIES ?= embedded-ldap openldap openldap-plain 389ds
+
+.PHONY: directories
+directories: programs ## run the acceptance suite on each of DIRECTORIES, servers that the tests start
+	@for directory in $(DIRECTORIES); do \
+		echo "== the acceptance suite on $$directory"; \
+		EDUCATION_TEST_DIRECTORY=$$directory $(GO) test -count=1 -timeout 15m ./tests/acceptance || exit 1; \
+	done
+
 .PHONY: clients
 clients: build ## drive the built binary with the CLIENTS of other people (all); needs Node and npm
 	GO="$(GO)" scripts/clients $(CLIENTS)
