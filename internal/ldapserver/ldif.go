@@ -14,9 +14,9 @@ type record struct {
 	attributes []ldap.Attribute
 }
 
-// add returns the request that adds the entry under a DN.
-func (r *record) add(dn string) *ldap.AddRequest {
-	request := ldap.NewAddRequest(dn, nil)
+// add returns the request that adds the entry.
+func (r *record) add() *ldap.AddRequest {
+	request := ldap.NewAddRequest(r.dn, nil)
 	request.Attributes = r.attributes
 	return request
 }

@@ -113,7 +113,7 @@ func setUpOpenLDAP(folder string, wanted settings) (*Server, error) {
 		Socket: filepath.Join(folder, "ldapi"), LogFile: filepath.Join(folder, "log"), flavour: l,
 	}
 	server.SocketURI = "ldapi://" + url.QueryEscape(server.Socket)
-	if err := l.copyFiles(wanted); err != nil {
+	if err := l.copyFiles(server, wanted); err != nil {
 		return nil, err
 	}
 	if err := l.copyPrograms(); err != nil {
@@ -123,7 +123,13 @@ func setUpOpenLDAP(folder string, wanted settings) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return server, l.setUp(options)
+	if err := l.setUp(options); err != nil {
+		return nil, err
+	}
+	if err := l.giveAdminPassword(); err != nil {
+		return nil, err
+	}
+	return server, l.offline("dn: "+testSuffix+"\nobjectClass: organization\no: tests\n", "slapadd", "-b", testSuffix)
 }
 
 // listen chooses the server's addresses and returns setup's options for them.
@@ -150,8 +156,9 @@ func (l *openLDAP) listen(server *Server, wanted settings) ([]string, error) {
 	return []string{"--tls-certificate", files.certificate, "--tls-key", files.key, "--tls-ca", files.ca}, nil
 }
 
-// copyFiles copies the files of deploy/openldap with the changes that were wished for.
-func (l *openLDAP) copyFiles(wanted settings) error {
+// copyFiles copies the files of deploy/openldap with the changes that were wished for, and adds the database of the tests'
+// own trees.
+func (l *openLDAP) copyFiles(server *Server, wanted settings) error {
 	original, err := deployFolder("openldap")
 	if err != nil {
 		return err
@@ -164,12 +171,18 @@ func (l *openLDAP) copyFiles(wanted settings) error {
 			return err
 		}
 	}
-	file := filepath.Join(l.source, "database.ldif")
-	text, err := os.ReadFile(file)
+	text, err := l.read("database.ldif")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, []byte(wanted.change(string(text))), 0o600)
+	text = wanted.change(text)
+	text += "\n" + testDatabase(text, map[string]string{
+		"SUFFIX": testSuffix, "ADMIN": server.Admin.DN, "SERVICE": server.BindDN, "READER": server.Reader.DN, "DATA": l.path("data-tests"),
+	})
+	if err := os.Mkdir(l.path("data-tests"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(l.source, "database.ldif"), []byte(text), 0o600)
 }
 
 var (
@@ -247,17 +260,12 @@ func (l *openLDAP) setUp(options []string) error {
 	if err != nil {
 		return fmt.Errorf("deploy/openldap/setup: %w\n%s", err, output)
 	}
-	return l.giveAdminPassword()
+	return nil
 }
 
 // giveAdminPassword lets tests bind as the administrator, who is otherwise known by the Unix socket alone.
 func (l *openLDAP) giveAdminPassword() error {
-	change := exec.Command(filepath.Join(l.programs, "slapmodify"), "-n", "0", "-F", l.path("config"))
-	change.Stdin = strings.NewReader("dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nadd: olcRootPW\nolcRootPW: " + adminPassword + "\n")
-	if output, err := change.CombinedOutput(); err != nil {
-		return fmt.Errorf("give the administrator a password: %w\n%s", err, output)
-	}
-	return nil
+	return l.offline("dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nadd: olcRootPW\nolcRootPW: "+adminPassword+"\n", "slapmodify", "-n", "0")
 }
 
 func (l *openLDAP) path(name string) string { return filepath.Join(l.folder, name) }
@@ -266,79 +274,83 @@ func (l *openLDAP) command() *exec.Cmd {
 	return exec.Command(filepath.Join(l.programs, "slapd"), "-F", l.path("config"), "-h", l.addresses, "-d", "stats")
 }
 
-// grow adds a database, made of the same file as the first one. The tree cannot be a part of the first one's: the overlays
-// know one tree a database, and a database below another would have to stand before it.
-func (l *openLDAP) grow(server *Server, name string) (Bases, error) {
+// testSuffix is above the trees that tests have for themselves, and maxTrees is how many there can be.
+const (
+	testSuffix = "o=tests"
+	maxTrees   = 1000
+)
+
+func testTree(number int) Bases { return basesBelow(fmt.Sprintf("ou=tree%d,%s", number, testSuffix)) }
+
+// everyTree turns the access rules of one tree into those of all trees below testSuffix.
+var everyTree = strings.NewReplacer(
+	`to dn.regex="^ou=(users|groups|tenants),@SUFFIX@$"`, `to dn.regex="^ou=(users|groups|tenants),ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.subtree="ou=users,@SUFFIX@"`, `to dn.regex="^(.+,)?ou=users,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=users,@SUFFIX@"`, `to dn.regex="^.+,ou=users,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=groups,@SUFFIX@"`, `to dn.regex="^.+,ou=groups,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=tenants,@SUFFIX@"`, `to dn.regex="^.+,ou=tenants,ou=[^,]+,`+testSuffix+`$"`,
+)
+
+var (
+	uniqueness    = regexp.MustCompile(`(?m)^olcUniqueURI: (.*)$`)
+	firstDatabase = regexp.MustCompile(`(?m)^(dn: olcOverlay=.*,olcDatabase=)\{1\}mdb,`)
+)
+
+// testDatabase returns a second database, which is made of the same file as the first one and differs in two points: its
+// access rules hold in every tree below testSuffix, and the unique overlay knows each of them as a domain of its own. A
+// database for each tree is not possible: threads of slapd 2.5 have room for some 30. Nor are domains that are added when
+// a tree is: slapd interrupts everybody's searches for a change of its configuration, and answers some of them "busy".
+func testDatabase(text string, values map[string]string) string {
+	text = firstDatabase.ReplaceAllString(everyTree.Replace(text), "${1}{2}mdb,")
+	text = uniqueness.ReplaceAllStringFunc(text, func(line string) string {
+		lines := make([]string, maxTrees)
+		for number := range lines {
+			lines[number] = strings.ReplaceAll(line, "@SUFFIX@", testTree(number).Suffix)
+		}
+		return strings.Join(lines, "\n")
+	})
+	return fill(text, values)
+}
+
+// offline runs one of slapd's programs on the files of a server that does not run.
+func (l *openLDAP) offline(input, program string, arguments ...string) error {
+	command := exec.Command(filepath.Join(l.programs, program), append(arguments, "-F", l.path("config"))...)
+	command.Stdin = strings.NewReader(input)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, output)
+	}
+	return nil
+}
+
+// read returns the text of a file of deploy/openldap.
+func (l *openLDAP) read(file string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(l.source, file))
+	return string(text), err
+}
+
+func (l *openLDAP) grow(server *Server, number int, name string) (Bases, error) {
+	if number >= maxTrees {
+		return Bases{}, fmt.Errorf("there are %d trees already", maxTrees)
+	}
 	connection, err := server.connect(server.Admin)
 	if err != nil {
 		return Bases{}, err
 	}
 	defer connection.Close()
-	bases := basesBelow("ou=" + name + ",o=tests")
-	data := l.path("data-" + name)
-	if err := os.Mkdir(data, 0o700); err != nil {
-		return Bases{}, err
-	}
-	values := map[string]string{
-		"SUFFIX": bases.Suffix, "SUFFIX_CLASS": "organizationalUnit", "SUFFIX_RDN": "ou: " + name,
-		"ADMIN": server.Admin.DN, "SERVICE": server.BindDN, "READER": server.Reader.DN, "DATA": data,
-	}
-	if err := l.addDatabase(connection, values); err != nil {
-		return Bases{}, err
-	}
-	return bases, l.addBase(connection, values)
+	bases := testTree(number)
+	return bases, l.addTree(connection, bases.Suffix, name)
 }
 
-// template reads the records of a file of deploy/openldap.
-func (l *openLDAP) template(file string, values map[string]string) ([]*record, error) {
-	text, err := os.ReadFile(filepath.Join(l.source, file))
-	if err != nil {
-		return nil, err
-	}
-	return parseLDIF(fill(string(text), values))
-}
-
-// addDatabase adds the database and its overlays.
-func (l *openLDAP) addDatabase(connection *ldap.Conn, values map[string]string) error {
-	records, err := l.template("database.ldif", values)
+// addTree adds the first entries of a tree, the test's name among them. The accounts are left out: those of the server's
+// first tree have their rights in this one.
+func (l *openLDAP) addTree(connection *ldap.Conn, suffix, name string) error {
+	text, err := l.read("base.ldif")
 	if err != nil {
 		return err
 	}
-	var database string
-	for _, record := range records {
-		dn := record.dn
-		if database != "" {
-			// In the file the overlays name the first database.
-			dn = strings.Replace(dn, "olcDatabase={1}mdb,cn=config", database, 1)
-		}
-		if err := connection.Add(record.add(dn)); err != nil {
-			return fmt.Errorf("add %s: %w", dn, err)
-		}
-		if database == "" {
-			if database, err = databaseWith(connection, values["SUFFIX"]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// databaseWith returns the DN of the database with a suffix, which the server has numbered.
-func databaseWith(connection *ldap.Conn, suffix string) (string, error) {
-	result, err := connection.Search(ldap.NewSearchRequest("cn=config", ldap.ScopeSingleLevel, ldap.NeverDerefAliases, 0, 0, false,
-		"(olcSuffix="+suffix+")", []string{"1.1"}, nil))
-	if err != nil {
-		return "", err
-	}
-	if len(result.Entries) != 1 {
-		return "", fmt.Errorf("%d databases with the suffix %s", len(result.Entries), suffix)
-	}
-	return result.Entries[0].DN, nil
-}
-
-// addBase adds the first entries, without the accounts: those of the first tree have their rights in this one.
-func (l *openLDAP) addBase(connection *ldap.Conn, values map[string]string) error {
-	records, err := l.template("base.ldif", values)
+	records, err := parseLDIF(fill(text, map[string]string{
+		"SUFFIX": suffix, "SUFFIX_CLASS": "organizationalUnit", "SUFFIX_RDN": "description: " + name,
+	}))
 	if err != nil {
 		return err
 	}
@@ -346,7 +358,7 @@ func (l *openLDAP) addBase(connection *ldap.Conn, values map[string]string) erro
 		if strings.HasPrefix(record.dn, "cn=") {
 			continue
 		}
-		if err := connection.Add(record.add(record.dn)); err != nil {
+		if err := connection.Add(record.add()); err != nil {
 			return fmt.Errorf("add %s: %w", record.dn, err)
 		}
 	}

@@ -8,8 +8,20 @@ import (
 
 func TestMain(m *testing.M) { Main(m) }
 
-// TestOpenLDAP holds that the files of deploy/openldap do what they say.
+// TestOpenLDAP holds that the files of deploy/openldap do what they say, in the tree that they make.
 func TestOpenLDAP(t *testing.T) {
+	t.Parallel()
+	for _, rule := range rules {
+		t.Run(rule.name, func(t *testing.T) {
+			t.Parallel()
+			server := OpenLDAP(t)
+			rule.check(t, server, server.Bases)
+		})
+	}
+}
+
+// TestOpenLDAPTrees holds that the same is true in the trees that tests have for themselves.
+func TestOpenLDAPTrees(t *testing.T) {
 	t.Parallel()
 	server := SharedOpenLDAP(t)
 	for _, rule := range rules {
@@ -17,6 +29,16 @@ func TestOpenLDAP(t *testing.T) {
 			t.Parallel()
 			rule.check(t, server, server.Subtree(t))
 		})
+	}
+}
+
+// TestOpenLDAPManyTrees makes more trees than a server has room for databases.
+func TestOpenLDAPManyTrees(t *testing.T) {
+	t.Parallel()
+	server := SharedOpenLDAP(t)
+	service := server.Connect(t, server.Service())
+	for range 100 {
+		mustAdd(t, service, user(server.Subtree(t), "max", "user/username/-/max"))
 	}
 }
 

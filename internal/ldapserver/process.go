@@ -79,6 +79,19 @@ func (p *process) end(signal syscall.Signal) error {
 	return fmt.Errorf("the server did not end within %v of %v", patience, signal)
 }
 
+// pause stops the program where it is, every thread of it.
+func (p *process) pause() error {
+	if err := p.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if isStopped(p.command.Process.Pid) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the server did not stop within %v", patience)
+}
+
 // tail returns the last lines of a text file, for messages about a program that failed.
 func tail(file string) string {
 	const lines = 20

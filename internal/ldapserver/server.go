@@ -63,17 +63,17 @@ type Server struct {
 	flavour flavour
 	process *process
 
-	// configuring is held by whoever changes the server's configuration.
-	configuring sync.Mutex
-	subtrees    int
+	// growing is held by whoever makes a tree; trees is how many there are.
+	growing sync.Mutex
+	trees   int
 }
 
 // flavour is what the two programs do differently.
 type flavour interface {
 	// command returns the command that runs the server in the foreground.
 	command() *exec.Cmd
-	// grow makes a tree with a new suffix, whose first RDN has the given value, in a server that runs.
-	grow(server *Server, name string) (Bases, error)
+	// grow makes a tree in a server that runs: the one with the given number, from 0, for the test with the given name.
+	grow(server *Server, number int, name string) (Bases, error)
 }
 
 // Service returns the account of the service.
@@ -83,28 +83,14 @@ func (s *Server) Service() Account { return Account{s.BindDN, s.Password} }
 // end at it: a key that is unique in it may be taken in another. It stays until the server ends.
 func (s *Server) Subtree(t testing.TB) Bases {
 	t.Helper()
-	s.configuring.Lock()
-	defer s.configuring.Unlock()
-	s.subtrees++
-	bases, err := s.flavour.grow(s, fmt.Sprintf("%s-%d", plainName(t.Name()), s.subtrees))
+	s.growing.Lock()
+	defer s.growing.Unlock()
+	bases, err := s.flavour.grow(s, s.trees, t.Name())
+	s.trees++
 	if err != nil {
 		t.Fatalf("a tree of the test's own: %v", err)
 	}
 	return bases
-}
-
-// plainName makes a test's name one that needs no escaping anywhere.
-func plainName(name string) string {
-	const most = 40
-	plain := strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-			return r
-		default:
-			return '-'
-		}
-	}, name)
-	return plain[:min(len(plain), most)]
 }
 
 // Connect returns a connection that is bound as the account, or anonymous if it has no DN. It is closed at the end of
@@ -172,7 +158,7 @@ func (s *Server) Start(t testing.TB) {
 // Pause makes the server stop answering without closing a connection (SIGSTOP), until Resume.
 func (s *Server) Pause(t testing.TB) {
 	t.Helper()
-	if err := s.process.signal(syscall.SIGSTOP); err != nil {
+	if err := s.process.pause(); err != nil {
 		t.Fatalf("pause the server: %v", err)
 	}
 }
