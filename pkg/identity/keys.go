@@ -26,6 +26,8 @@ var attributePassword = education.Users.Property("passwordProfile").Attribute
 type uniqueKey struct {
 	text     string
 	property *education.Property
+	// holders is what the entries have in common among which the value is unique, or nil for all of the set.
+	holders *wire.Filter
 }
 
 // keysOf returns the unique keys of an entity that is in the given schools. A key is <set>/<property>/<scope>/<value>,
@@ -38,21 +40,25 @@ type uniqueKey struct {
 // The directory lets no two entries have a value in common.
 func (d *Directory) keysOf(entity *education.Entity, schools []string) []uniqueKey {
 	var keys []uniqueKey
+	schools = filled(schools)
 	for _, property := range entity.Set.Properties {
 		value, ok := entity.Value(property).(string)
 		scope := d.rules.UniqueScope(entity.Set, property)
 		if !ok || scope == education.NotUnique {
 			continue
 		}
-		scopes := []string{noSchool}
-		if scope == education.PerSchool && len(schools) > 0 {
-			scopes = schools
+		text := func(scope string) string {
+			return strings.Join([]string{entity.Set.Singular, property.UniqueName, strings.ToLower(scope), match.CaseIgnore(value)}, "/")
 		}
-		for _, scope := range scopes {
-			text := strings.Join([]string{
-				entity.Set.Singular, property.UniqueName, strings.ToLower(scope), match.CaseIgnore(value),
-			}, "/")
-			keys = append(keys, uniqueKey{text, property})
+		if scope != education.PerSchool {
+			keys = append(keys, uniqueKey{text(noSchool), property, nil})
+			continue
+		}
+		if len(schools) == 0 {
+			keys = append(keys, uniqueKey{text(noSchool), property, wire.Not(wire.Present(attributeMemberOfSchool))})
+		}
+		for _, school := range schools {
+			keys = append(keys, uniqueKey{text(school), property, wire.Equal(attributeMemberOfSchool, school)})
 		}
 	}
 	return keys
@@ -153,24 +159,20 @@ func (d *Directory) taken(ctx context.Context, set *education.EntitySet, keys []
 	return fault
 }
 
-// takenWithoutKey finds entries that have one of an entity's unique values but no unique keys, as OpenCloud's graph
-// service makes them, and as all are in a plain directory. The directory cannot refuse what it does not see, so they are
-// looked for before a write.
+// takenWithoutKey finds entries that have one of an entity's unique values but not the key of it: those that OpenCloud's
+// graph service has made, all that are in a plain directory, and those of several entities with the same value that are
+// without the key for it. The directory cannot refuse what it does not see, so they are looked for before a write.
 func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entity, keys []uniqueKey) error {
 	var filters []*wire.Filter
 	for _, key := range keys {
 		if key.property != nil {
-			filters = append(filters, wire.Equal(key.property.Attribute, entity.Text(key.property.Name)))
+			filters = append(filters, d.withoutKey(key, entity.Text(key.property.Name)))
 		}
 	}
 	if len(filters) == 0 {
 		return nil
 	}
-	filter := anyOf(filters)
-	if !d.isPlain() {
-		filter = wire.And(filter, wire.Not(wire.Present(attributeUniqueKey)))
-	}
-	for other, err := range d.search(ctx, entity.Set, filter, []string{attributeMemberOfSchool}) {
+	for other, err := range d.search(ctx, entity.Set, anyOf(filters), []string{attributeMemberOfSchool}) {
 		if err != nil {
 			return err
 		}
@@ -184,6 +186,18 @@ func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entit
 		}
 	}
 	return nil
+}
+
+// withoutKey renders the entries that have the value which a key protects, within the key's scope, and not the key.
+func (d *Directory) withoutKey(key uniqueKey, value string) *wire.Filter {
+	operands := []*wire.Filter{wire.Equal(key.property.Attribute, value)}
+	if key.holders != nil {
+		operands = append(operands, key.holders)
+	}
+	if !d.isPlain() {
+		operands = append(operands, wire.Not(wire.Equal(attributeUniqueKey, key.text)))
+	}
+	return wire.And(operands...)
 }
 
 func alreadyTaken(set *education.EntitySet, property *education.Property) error {

@@ -1,9 +1,12 @@
 package identity
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
 
 // TestRefreshKeys holds that a change of the rules is enforced on what was there before.
@@ -37,13 +40,56 @@ func TestRefreshKeys(t *testing.T) {
 		t.Fatalf("got %d changed and error %v, want 2", changed, err)
 	}
 	wantTaken(t, "a third 4711", create(global, education.Users, user("carl", "3")), "externalId")
-	for range 2 {
-		// The user who lost the key has others than wanted, so it is tried again each time.
-		if _, err := global.RefreshKeys(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+	if changed, err := global.RefreshKeys(t.Context()); changed != 0 || err != nil {
+		t.Errorf("a second time: %d changed and error %v, want nothing", changed, err)
 	}
 	if problems, err := store.Check(t.Context()); err != nil || len(problems) > 0 {
 		t.Errorf("got %q and error %v", problems, err)
+	}
+}
+
+// TestContestedKeys holds that a key that several claim is given to none of them, stays with the one that has it, and is
+// refused to everybody else.
+func TestContestedKeys(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	const twinID = "0e2f1bd5-9a2d-4a3b-a6c1-000000000004"
+	addEntry(t, store, "ou=Twin,"+schoolBase, "objectClass: organizationalUnit", "objectClass: openCloudEducationSchool",
+		"ou: Twin", "openCloudUUID: "+twinID, "openCloudEducationSchoolNumber: 0042")
+	if changed, err := d.RefreshKeys(t.Context()); changed != 4 || err != nil {
+		t.Fatalf("%d changed and error %v, want all 4 entries", changed, err)
+	}
+	for dn, want := range map[string]string{schoolDN: "school", "ou=Twin," + schoolBase: "twin"} {
+		keys := readEntry(t, store, dn).Values(attributeUniqueKey)
+		if !slices.Contains(keys, "school/displayName/-/"+want) || slices.Contains(keys, "school/number/-/0042") {
+			t.Errorf("%s has the keys %q", dn, keys)
+		}
+	}
+	third := newChange(t, education.Schools, education.CreateEntity, map[string]any{"displayName": "Third", "schoolNumber": "0042"})
+	_, err := d.Create(t.Context(), education.Schools, third)
+	wantTaken(t, "a third one with the number", err, "schoolNumber")
+
+	// The twin gives the number up, after which the first one gets its key, and keeps it when the twin is given it back.
+	renumber := func(number string) {
+		t.Helper()
+		_, err := store.Modify(t.Context(), &wire.ModifyRequest{DN: "ou=Twin," + schoolBase, Changes: []wire.Change{{
+			Operation: wire.ChangeReplace, Attribute: wire.Attribute{Type: "openCloudEducationSchoolNumber", Values: []string{number}},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.RefreshKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renumber("0043")
+	renumber("0042")
+	if keys := readEntry(t, store, schoolDN).Values(attributeUniqueKey); !slices.Contains(keys, "school/number/-/0042") {
+		t.Errorf("the one that had the key has %q", keys)
+	}
+	if keys := readEntry(t, store, "ou=Twin,"+schoolBase).Values(attributeUniqueKey); slices.ContainsFunc(keys, func(key string) bool {
+		return strings.HasPrefix(key, "school/number/")
+	}) {
+		t.Errorf("the other one has %q", keys)
 	}
 }
