@@ -35,6 +35,9 @@ type Features struct {
 	SchemaKnown bool
 	// UniqueKeys says that the schema has educationUniqueKey and educationObject.
 	UniqueKeys bool
+	// ExternalIDs says that the schema permits openCloudEducationExternalId on users and schools, as OpenCloud's does since
+	// version 5.2.0. It means nothing without SchemaKnown.
+	ExternalIDs bool
 
 	// contexts are the naming contexts.
 	contexts []string
@@ -53,6 +56,7 @@ func (f Features) Missing() []string {
 		{f.SchemaKnown, "The LDAP server does not show its schema to this account: it is taken to be complete."},
 		{f.UniqueKeys || !f.SchemaKnown, "The LDAP server's schema lacks educationUniqueKey: unique values are looked up before they are written," +
 			" which two writers at the same moment can get past."},
+		{f.ExternalIDs || !f.SchemaKnown, "The LDAP server's schema is OpenCloud's from before version 5.2.0: users and schools with an externalId are refused."},
 	} {
 		if !row.there {
 			sentences = append(sentences, row.sentence)
@@ -132,7 +136,16 @@ func (c *conn) readSchema(ctx context.Context, config *Config, dn string, f *Fea
 	types, classes := schema.Values("attributeTypes"), schema.Values("objectClasses")
 	f.SchemaKnown = len(types) > 0 && len(classes) > 0
 	f.UniqueKeys = describes(types, "educationUniqueKey") && describes(classes, "educationObject")
+	const externalID = "openCloudEducationExternalId"
+	f.ExternalIDs = permits(classes, "openCloudEducationUser", externalID) && permits(classes, "openCloudEducationSchool", externalID)
 	return nil
+}
+
+// permits reports whether the description of an object class names an attribute.
+func permits(classes []string, class, attribute string) bool {
+	return slices.ContainsFunc(classes, func(text string) bool {
+		return describes([]string{text}, class) && strings.Contains(strings.ToLower(text), strings.ToLower(attribute))
+	})
 }
 
 // describes reports whether one of the descriptions (RFC 4512, section 4.1) has the name.

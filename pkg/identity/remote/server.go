@@ -56,27 +56,38 @@ func (e *refusedError) Error() string {
 
 // connect makes a connection that is ready for use.
 func (s *server) connect(ctx context.Context) (*conn, error) {
-	c, err := dial(ctx, s.endpoint, s.tls, s.config.DialTimeout)
+	c, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if s.config.StartTLS && !s.endpoint.tls && s.network != "unix" {
-		err = c.startTLS(ctx, s.host, s.tls, s.config.DialTimeout)
-	}
-	if err == nil {
-		err = s.bind(ctx, c)
-	}
-	if err != nil {
+	if err := s.bind(ctx, c); err != nil {
 		_ = c.raw.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
+// open makes a connection that is secured as the configuration asks, and not authenticated.
+func (s *server) open(ctx context.Context) (*conn, error) {
+	c, err := dial(ctx, s.endpoint, s.tls, s.config.DialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	if s.config.StartTLS && !s.endpoint.tls && s.network != "unix" {
+		if err := c.startTLS(ctx, s.host, s.tls, s.config.DialTimeout); err != nil {
+			_ = c.raw.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// ldapVersion is the version of the protocol (RFC 4511, section 4.2).
+const ldapVersion = 3
+
 // bind authenticates a connection (RFC 4511, section 4.2).
 func (s *server) bind(ctx context.Context, c *conn) error {
-	const version = 3
-	request := &wire.BindRequest{Version: version, Method: wire.AuthSASL, Mechanism: "EXTERNAL"}
+	request := &wire.BindRequest{Version: ldapVersion, Method: wire.AuthSASL, Mechanism: "EXTERNAL"}
 	if s.config.BindDN != "" {
 		password, err := s.config.Password()
 		switch {
@@ -86,7 +97,7 @@ func (s *server) bind(ctx context.Context, c *conn) error {
 			// A bind without a password succeeds and stays anonymous (RFC 4513, section 5.1.2).
 			return &refusedError{wire.ResultInappropriateAuthentication, "the password is empty"}
 		}
-		request = &wire.BindRequest{Version: version, Name: s.config.BindDN, Method: wire.AuthSimple, Password: password}
+		request = &wire.BindRequest{Version: ldapVersion, Name: s.config.BindDN, Method: wire.AuthSimple, Password: password}
 	}
 	response, _, err := c.call(ctx, s.config.BindTimeout, request)
 	switch {
