@@ -111,6 +111,15 @@ var rules = map[string]rule{
 		},
 		reason: "it speaks to LDAP servers and knows no school, user or class",
 	},
+	"pkg/identity/migrate": {
+		permitted: []string{
+			"internal/passwordhash",
+			"pkg/education",
+			"pkg/identity",
+			"pkg/odata",
+		},
+		reason: "it moves entities between directories and does not know how either carries out operations",
+	},
 	"pkg/identity/identitytest": {
 		permitted: []string{
 			"pkg/education",
