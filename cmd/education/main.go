@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,6 +31,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the API and the directory (the default)."`
 	Config  configCommand  `cmd:"" help:"Print the settings in force, without secrets."`
 	Check   checkCommand   `cmd:"" help:"Look for faults in the directory's file. No server may be running on it."`
+	Migrate migrateCommand `cmd:"" help:"Bring a directory up to date, or move one into another. Without --apply it only tells what it would do."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -41,7 +43,7 @@ type process struct {
 }
 
 // run carries out the command in arguments and returns the process's exit status: 0, 1 after a failure, which has
-// been reported on stderr, or 2 for arguments that name no command. It ends early when ctx does.
+// been reported on stderr, 2 for arguments that name no command, or 3 after errAttention. It ends early when ctx does.
 func run(ctx context.Context, arguments, environment []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&commands{}, kong.Name("education"), kong.Writers(stdout, stderr),
 		kong.Description("A provisioning API for OpenCloud. Settings are environment variables; see 'education config'."),
@@ -54,7 +56,11 @@ func run(ctx context.Context, arguments, environment []string, stdout, stderr io
 	if err != nil {
 		return report(stderr, err, 2)
 	}
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	switch {
+	case errors.Is(err, errAttention):
+		return report(stderr, err, 3)
+	case err != nil:
 		return report(stderr, err, 1)
 	}
 	return 0
