@@ -25,8 +25,13 @@ run: build ## start the service with its defaults; Ctrl-C stops it
 	@exec bin/education
 
 .PHONY: test
-test: ## run every test, the conformance and acceptance suites included
+test: programs ## run every test, the conformance and acceptance suites included
 	$(GO) test -timeout 9m ./...
+
+# Where these cannot be installed, the tests that need them skip and say why.
+.PHONY: programs
+programs: # the LDAP server and clients that tests run beside the service
+	@scripts/install-test-programs --if-possible slapd ldap-utils
 
 .PHONY: race
 race: ## run the packages' tests under the race detector, long cases left out
@@ -40,13 +45,17 @@ conformance: ## run the suite that defines a directory against every directory t
 acceptance: ## drive the built binary over HTTP and LDAP
 	$(GO) test -count=1 ./tests/acceptance/...
 
+.PHONY: clients
+clients: build ## drive the built binary with the CLIENTS of other people (all); needs Node and npm
+	GO="$(GO)" scripts/clients $(CLIENTS)
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	GO="$(GO)" scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
 bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
 .PHONY: soak
 soak: ## run the tests that need SOAKTIME (10m) to show anything

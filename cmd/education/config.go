@@ -58,6 +58,7 @@ type settings struct {
 	LDAPClientKey        string `env:"EDUCATION_LDAP_CLIENT_KEY_FILE"`
 	LDAPPoolSize         uint16 `env:"EDUCATION_LDAP_POOL_SIZE" envDefault:"16"`
 	LDAPPasswordHash     string `env:"EDUCATION_LDAP_PASSWORD_HASH" envDefault:"auto" permitted:"auto|ssha|argon2|server"`
+	LDAPOtherWriters     string `env:"EDUCATION_LDAP_OTHER_WRITERS" envDefault:"auto" permitted:"auto|yes"`
 
 	UserBase   string `env:"EDUCATION_LDAP_USER_BASE_DN" envDefault:"ou=users,dc=opencloud,dc=eu" opencloud:"GRAPH_LDAP_USER_BASE_DN,OC_LDAP_USER_BASE_DN" check:"dn"`
 	ClassBase  string `env:"EDUCATION_LDAP_CLASS_BASE_DN" envDefault:"ou=groups,dc=opencloud,dc=eu" opencloud:"GRAPH_LDAP_GROUP_BASE_DN,OC_LDAP_GROUP_BASE_DN" check:"dn"`

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencloud-eu/education/pkg/identity"
@@ -143,8 +144,38 @@ func (s *settings) prepare(ctx context.Context, d *directory, entities *identity
 			}
 			return err
 		})
+		var looking sync.WaitGroup
+		if s.LDAPOtherWriters == "auto" {
+			looking.Go(func() { lookForKeyless(ctx, entities, logger) })
+		}
+		entities.WatchConflicts(ctx, conflictInterval)
+		looking.Wait()
 	}, nil
 }
+
+// keylessInterval is how often the directory is looked through for entries that another program has made. What is found
+// holds for as many intervals as keylessIntervals, so that a failure or two change nothing.
+const (
+	keylessInterval  = 5 * time.Minute
+	keylessIntervals = 3
+)
+
+// lookForKeyless keeps what is known of other programs' entries up to date, until ctx ends.
+func lookForKeyless(ctx context.Context, entities *identity.Directory, logger *slog.Logger) {
+	for ctx.Err() == nil {
+		if err := entities.LookForKeyless(ctx, keylessIntervals*keylessInterval); err != nil && ctx.Err() == nil {
+			logger.WarnContext(ctx, "it cannot be looked up whether another program has made entries; writes look themselves", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(keylessInterval):
+		}
+	}
+}
+
+// conflictInterval is the time between two looks for unique keys that two servers have given away. A look reads the unique
+// keys of all entities.
+const conflictInterval = 5 * time.Minute
 
 // reportFeatures says, when a server answers, what it cannot do and what that costs.
 func (s *settings) reportFeatures(ctx context.Context, client *remote.Client, logger *slog.Logger) {

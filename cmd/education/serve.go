@@ -119,10 +119,14 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 
 // entities returns the entities that the directory holds.
 func (s *settings) entities(d *directory) (*identity.Directory, error) {
-	return identity.New(identity.Config{
+	config := identity.Config{
 		Operations: identity.Traced(d.operations),
 		UserBase:   s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: s.rules(),
-	})
+	}
+	if d.client != nil {
+		config.LooseMatching, config.LooseLinks, config.Plain = true, true, d.client.IsPlain
+	}
+	return identity.New(config)
 }
 
 // handler returns everything that is served over HTTP.

@@ -18,6 +18,11 @@ import (
 // certificates are the files of a server's certificate and of the authority that signed it, all in PEM.
 type certificates struct{ ca, certificate, key string }
 
+// options are those of the setup scripts for the files.
+func (c *certificates) options() []string {
+	return []string{"--tls-certificate", c.certificate, "--tls-key", c.key, "--tls-ca", c.ca}
+}
+
 // makeCertificates makes an authority and a certificate of it for localhost and 127.0.0.1, good for a day. The
 // authority's key is forgotten.
 func makeCertificates(folder string) (*certificates, error) {

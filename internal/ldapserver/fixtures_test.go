@@ -18,8 +18,8 @@ import (
 // id returns the UUID of a name.
 func id(name string) string { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)).String() }
 
-// user returns the request that adds a user as the service does.
-func user(bases Bases, name string, keys ...string) *ldap.AddRequest {
+// userEntry returns the request that adds a user as the service does.
+func userEntry(bases Bases, name string, keys ...string) *ldap.AddRequest {
 	request := ldap.NewAddRequest("openCloudUUID="+id(name)+","+bases.UserBase, nil)
 	classes := []string{"top", "person", "organizationalPerson", "inetOrgPerson", "openCloudObject", "openCloudUser", "openCloudEducationUser"}
 	if len(keys) > 0 {
@@ -34,8 +34,8 @@ func user(bases Bases, name string, keys ...string) *ldap.AddRequest {
 	return request
 }
 
-// class returns the request that adds a class as OpenLDAP wants it: one without members has the empty DN for a member.
-func class(bases Bases, name string, members ...string) *ldap.AddRequest {
+// classEntry returns the request that adds a class as OpenLDAP wants it: one without members has the empty DN for a member.
+func classEntry(bases Bases, name string, members ...string) *ldap.AddRequest {
 	request := ldap.NewAddRequest("openCloudUUID="+id(name)+","+bases.ClassBase, nil)
 	request.Attribute("objectClass", []string{"top", "groupOfNames", "openCloudObject", "openCloudEducationClass"})
 	request.Attribute("openCloudUUID", []string{id(name)})
@@ -62,6 +62,38 @@ func mustDelete(t testing.TB, connection *ldap.Conn, dn string) {
 	}
 }
 
+// empty deletes the users, classes and schools of a tree.
+func empty(t testing.TB, server *Server, bases Bases) {
+	t.Helper()
+	admin := server.Connect(t, server.Admin)
+	for _, base := range []string{bases.UserBase, bases.ClassBase, bases.SchoolBase} {
+		entries, err := search(admin, base, "(objectClass=*)", "1.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if entry.DN != base {
+				mustDelete(t, admin, entry.DN)
+			}
+		}
+	}
+}
+
+// connectSecurely is Server.Connect through the Unix socket: 389 Directory Server takes passwords in the Password Modify
+// operation over TLS and from there alone.
+func connectSecurely(t testing.TB, server *Server, account Account) *ldap.Conn {
+	t.Helper()
+	connection, err := ldap.DialURL("ldapi://" + server.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	if err := connection.Bind(account.DN, account.Password); err != nil {
+		t.Fatalf("bind as %q: %v", account.DN, err)
+	}
+	return connection
+}
+
 // modify replaces one attribute of an entry.
 func modify(connection *ldap.Conn, dn, attribute string, values ...string) error {
 	request := ldap.NewModifyRequest(dn, nil)
@@ -82,10 +114,16 @@ func search(connection *ldap.Conn, base, filter string, attributes ...string) ([
 // read returns an entry, which must be there.
 func read(t testing.TB, connection *ldap.Conn, dn string) *ldap.Entry {
 	t.Helper()
+	return readAttributes(t, connection, dn)
+}
+
+// readAttributes returns some attributes of an entry, which must be there.
+func readAttributes(t testing.TB, connection *ldap.Conn, dn string, attributes ...string) *ldap.Entry {
+	t.Helper()
 	result, err := connection.Search(ldap.NewSearchRequest(
-		dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", nil, nil))
+		dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", attributes, nil))
 	if err != nil || len(result.Entries) != 1 {
-		t.Fatalf("read %s: %v", dn, err)
+		t.Fatalf("read %q: %v", dn, err)
 	}
 	return result.Entries[0]
 }

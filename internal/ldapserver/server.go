@@ -62,6 +62,9 @@ type Server struct {
 
 	flavour flavour
 	process *process
+	// output is the file with what the program prints, and port and securePort are its ports for ldap and ldaps.
+	output           string
+	port, securePort int
 
 	// growing is held by whoever makes a tree; trees is how many there are.
 	growing sync.Mutex
@@ -72,8 +75,34 @@ type Server struct {
 type flavour interface {
 	// command returns the command that runs the server in the foreground.
 	command() *exec.Cmd
-	// grow makes a tree in a server that runs: the one with the given number, from 0, for the test with the given name.
-	grow(server *Server, number int, name string) (Bases, error)
+	// addTree makes a tree in a server that runs: the one with the given number, from 0, for the test with the given name.
+	addTree(server *Server, number int, name string) (Bases, error)
+}
+
+// newServer returns a server with the names that both programs share.
+func newServer(flavour flavour) *Server {
+	return &Server{
+		Bases: basesBelow(suffix), BindDN: "cn=education," + suffix, Password: servicePassword,
+		Reader: Account{"cn=reader," + suffix, readerPassword}, flavour: flavour,
+	}
+}
+
+// choosePorts chooses the ports that the server will listen on.
+func (s *Server) choosePorts(wanted settings) error {
+	var err error
+	if wanted.replica > 0 {
+		s.port = wanted.ports[wanted.replica-1]
+	} else if s.port, err = freePort(); err != nil {
+		return err
+	}
+	s.URI = "ldap://" + loopback(s.port)
+	if s.securePort, err = freePort(); err != nil {
+		return err
+	}
+	if wanted.tls {
+		s.LDAPSURI = "ldaps://" + loopback(s.securePort)
+	}
+	return nil
 }
 
 // Service returns the account of the service.
@@ -85,7 +114,7 @@ func (s *Server) Subtree(t testing.TB) Bases {
 	t.Helper()
 	s.growing.Lock()
 	defer s.growing.Unlock()
-	bases, err := s.flavour.grow(s, s.trees, t.Name())
+	bases, err := s.flavour.addTree(s, s.trees, t.Name())
 	s.trees++
 	if err != nil {
 		t.Fatalf("a tree of the test's own: %v", err)
@@ -173,21 +202,21 @@ func (s *Server) Resume(t testing.TB) {
 
 // start runs the server and waits until it answers.
 func (s *Server) start() error {
-	process, err := startProcess(s.flavour.command(), s.LogFile)
+	process, err := startProcess(s.flavour.command(), s.output)
 	if err != nil {
 		return fmt.Errorf("start the server: %w", err)
 	}
 	s.process = process
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if !process.running() {
-			return fmt.Errorf("the server ended at its start:\n%s", tail(s.LogFile))
+			return fmt.Errorf("the server ended at its start:\n%s", tail(s.output))
 		}
 		if s.answers() {
 			return nil
 		}
 	}
 	s.end()
-	return fmt.Errorf("the server does not answer within %v:\n%s", patience, tail(s.LogFile))
+	return fmt.Errorf("the server does not answer within %v:\n%s", patience, tail(s.output))
 }
 
 // answers reports whether the server is ready for the account of the service.
@@ -210,14 +239,18 @@ func (s *Server) end() {
 	_ = s.process.end(syscall.SIGTERM)
 }
 
-// maxStarts is how often a server is set up anew because somebody else took its port before it did.
+// maxStarts is how often a server is set up, each time anew, because somebody else took its port before it did.
 const maxStarts = 5
 
 // startFresh sets up a server, with free ports, until one starts.
-func startFresh(setUp func() (*Server, error)) (*Server, error) {
+func startFresh(folder string, setUp func(folder string) (*Server, error)) (*Server, error) {
 	var failed error
 	for range maxStarts {
-		server, err := setUp()
+		attempt, err := os.MkdirTemp(folder, "")
+		if err != nil {
+			return nil, err
+		}
+		server, err := setUp(attempt)
 		if err != nil {
 			return nil, err
 		}

@@ -22,21 +22,19 @@ type shared struct {
 func Main(m *testing.M) {
 	underMain.Store(true)
 	status := m.Run()
-	for _, one := range []*shared{&sharedOpenLDAP} {
-		one.end()
-	}
+	EndShared()
 	os.Exit(status)
 }
 
 // get returns the server, which the first call starts in a folder of its own.
-func (s *shared) get(t testing.TB, start func(folder string) (*Server, error)) *Server {
+func (s *shared) get(t testing.TB, start func(folder string, wanted settings) (*Server, error)) *Server {
 	t.Helper()
 	if !underMain.Load() {
 		t.Fatal("a shared server outlives its test: let TestMain call ldapserver.Main")
 	}
 	s.once.Do(func() {
 		if s.folder, s.err = os.MkdirTemp("", "ldap-"); s.err == nil {
-			s.server, s.err = start(s.folder)
+			s.server, s.err = start(s.folder, settings{})
 		}
 	})
 	if s.err != nil {

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -275,4 +276,50 @@ func TestLongestCursor(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzCursor holds that what is read from a cursor is written the same, that it fits the query that it came with, and
+// that it is good for no other.
+func FuzzCursor(f *testing.F) {
+	d := newDirectory(f, nil, education.Rules{})
+	ask := func(order []odata.Order, cursor string) *question {
+		query := &odata.Query{OrderBy: order, Cursor: cursor}
+		return &question{directory: d, set: education.Users, scope: "list", query: query}
+	}
+	orders := [][]odata.Order{nil, {{Property: "displayName"}}}
+	for _, order := range orders {
+		q := ask(order, "")
+		w := walk{ID: "walk", Query: q.hash()}
+		f.Add(w.cursor(place{ID: maxID}), true)
+		f.Add(w.cursor(place{ID: maxID, Keys: []string{"müller"}}), true)
+		f.Add(fmt.Sprintf(`{"w":"walk","q":%q,"a":{"k":["x\ud800"],"i":"y"}}`, q.hash()), false)
+	}
+	for _, text := range []string{"", "{}", "null", "[]", `{"w":1}`, `{"a":{"k":[null]}}`, `{"a":null}{}`, strings.Repeat(`{"a":`, 100), "\xff"} {
+		f.Add(text, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, encoded bool) {
+		if !encoded {
+			text = base64.RawURLEncoding.EncodeToString([]byte(text))
+		}
+		accepted := 0
+		for _, order := range orders {
+			q := ask(order, text)
+			w, err := parseCursor(q)
+			if err != nil {
+				var fault *odata.Error
+				if !errors.As(err, &fault) || fault.Code != odata.InvalidRequest || fault.Target != odata.OptionSkipToken || fault.Unwrap() != nil {
+					t.Fatalf("%q: %v", text, err)
+				}
+				continue
+			}
+			accepted++
+			q.query.Cursor = w.cursor(w.After)
+			if again, err := parseCursor(q); err != nil || again.ID != w.ID || q.compare(again.After, w.After) != 0 {
+				t.Fatalf("%q became %+v, which became %+v (%v)", text, w, again, err)
+			}
+		}
+		if accepted > 1 {
+			t.Fatalf("%q is a cursor of two queries", text)
+		}
+	})
 }

@@ -129,6 +129,8 @@ type propertyCondition struct {
 	// standIn names the attribute if it may hold a stand-in that is no value of the property, or is empty; plain says that
 	// the stand-in is a blank rather than one that is noted.
 	standIn string
+	// loosely says that the directory compares texts in a way of its own: see Config.LooseMatching.
+	loosely bool
 	plain   bool
 }
 
@@ -192,8 +194,13 @@ type isEqual struct {
 }
 
 func (c isEqual) filter(want bool) (*wire.Filter, bool) {
-	if !c.possible() {
+	switch {
+	case !c.possible():
 		return constant(false).filter(want)
+	case c.loosely && want:
+		return c.with(anySpelling(c.text, whole, func(text string) *wire.Filter { return wire.Equal(c.property.Attribute, text) })), false
+	case c.loosely:
+		return everything, false
 	}
 	return unless(c.with(wire.Equal(c.property.Attribute, c.text)), want), true
 }
@@ -292,21 +299,36 @@ func (c hasPart) filter(want bool) (*wire.Filter, bool) {
 		return c.among(c.present(), want), true
 	case !fits(c.property, c.text):
 		return c.among(wire.Or(), want), true
-	case !c.property.Substrings && (want || c.absent == isUnknown):
+	case c.property.Substrings && !c.loosely:
+		return c.among(c.with(c.part(c.text)), want), true
+	case c.property.Substrings && want:
+		return c.with(anySpelling(c.text, c.edges(), c.part)), false
+	case want || c.absent == isUnknown:
 		return c.present(), false
-	case !c.property.Substrings:
+	default:
 		return everything, false
 	}
+}
+
+// part returns the filter for a part of a value. Blanks alone are no part that directories agree on.
+func (c hasPart) part(text string) *wire.Filter {
 	filter := &wire.Filter{Kind: wire.FilterSubstrings, Attribute: c.property.Attribute}
-	switch c.function {
-	case odata.StartsWith:
-		filter.Initial = c.text
-	case odata.EndsWith:
-		filter.Final = c.text
+	switch {
+	case strings.TrimSpace(text) == "" && c.loosely:
+		return wire.Present(c.property.Attribute)
+	case c.function == odata.StartsWith:
+		filter.Initial = text
+	case c.function == odata.EndsWith:
+		filter.Final = text
 	default:
-		filter.Any = []string{c.text}
+		filter.Any = []string{text}
 	}
-	return c.among(c.with(filter), want), true
+	return filter
+}
+
+// edges returns where the part may end within a letter.
+func (c hasPart) edges() edges {
+	return edges{start: c.function != odata.StartsWith, end: c.function != odata.EndsWith}
 }
 
 // among returns the filter itself, or what is left without it of the entries for which the condition is known.

@@ -2,9 +2,10 @@ package identity
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,15 +70,22 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	}
 	attributes := d.newEntry(entity, hash)
 	var schools []string
+	var links []*resolvedLink
 	for _, link := range change.Links {
-		values, err := d.resolveLink(ctx, link)
+		resolved, err := d.resolveLink(ctx, link)
 		if err != nil {
 			return nil, err
 		}
+		links = append(links, resolved)
 		attribute := link.Navigation.Attributes[0]
-		attributes = append(attributes, wire.Attribute{Type: attribute, Values: values})
+		attributes = append(attributes, wire.Attribute{Type: attribute, Values: resolved.values})
 		if attribute == attributeMemberOfSchool {
-			schools = values
+			schools = resolved.values
+		}
+	}
+	if _, chosen := change.Value(set.ID); chosen {
+		if err := d.checkID(ctx, entity); err != nil {
+			return nil, err
 		}
 	}
 	if err := d.checkCreate(ctx, entity, schools); err != nil {
@@ -87,19 +95,25 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	if d.isPlain() {
 		defer d.reserved.take(keys)()
 	}
-	if err := d.takenWithoutKey(ctx, entity, keys); err != nil {
-		return nil, err
+	if d.isPlain() || !outsideSchools(entity, schools) {
+		// For the one unique value of a class outside any school, checkCreate has looked everywhere.
+		if err := d.checkKeyless(ctx, entity, keys); err != nil {
+			return nil, err
+		}
 	}
-	if len(keys) > 0 && !d.isPlain() {
-		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: keyTexts(keys)})
+	if !d.isPlain() {
+		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: append(keyTexts(keys), revisionNumbered(entity, 0))})
 	}
 	dn := rdn(set.ID.Attribute, entity.ID()) + "," + d.bases[set]
-	entry, err := d.ops.Add(ctx, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
+	entry, err := d.add(ctx, set, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
 	if hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists) {
 		return nil, d.whyNotAdded(ctx, entity, keys)
 	}
 	if err != nil {
 		return nil, translate(err)
+	}
+	if err := d.settleAll(ctx, dn, entity.ID(), links); err != nil {
+		return nil, err
 	}
 	return d.written(ctx, set, dn, entry)
 }
@@ -150,7 +164,7 @@ func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, s
 	}
 	property := entity.Set.HumanKey
 	externalID := entity.Text(property.Name)
-	if entity.Set != education.Classes || len(schools) > 0 || externalID == "" {
+	if !outsideSchools(entity, schools) || externalID == "" {
 		return nil
 	}
 	_, err := d.find(ctx, entity.Set, education.Key{Property: property, Value: externalID}, nil)
@@ -163,14 +177,36 @@ func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, s
 	return err
 }
 
+// outsideSchools reports whether an entity is a class outside any school.
+func outsideSchools(entity *education.Entity, schools []string) bool {
+	return entity.Set == education.Classes && len(schools) == 0
+}
+
 // whyNotAdded finds out why the directory refused a new entry: a unique key or the id is taken, or an entity it links
 // to has gone since it was looked up, which the next attempt will find.
 func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, keys []uniqueKey) error {
 	if fault := d.taken(ctx, entity.Set, keys, ""); fault != nil {
 		return fault
 	}
-	for _, set := range education.EntitySets {
-		_, err := d.find(ctx, set, education.Key{Property: set.ID, Value: entity.ID()}, nil)
+	if fault := d.takenWithoutKey(ctx, entity, keys); fault != nil {
+		return fault
+	}
+	if fault := d.checkID(ctx, entity); fault != nil {
+		return fault
+	}
+	return errRefused
+}
+
+// checkID refuses an id that an entity of any set has. No two entries of one set are named by the same id; that it is
+// unique among all sets, not every directory sees to.
+func (d *Directory) checkID(ctx context.Context, entity *education.Entity) error {
+	errs := make([]error, len(education.EntitySets))
+	var searches sync.WaitGroup
+	for i, set := range education.EntitySets {
+		searches.Go(func() { _, errs[i] = d.find(ctx, set, education.Key{Property: set.ID, Value: entity.ID()}, nil) })
+	}
+	searches.Wait()
+	for _, err := range errs {
 		if err == nil {
 			return alreadyTaken(entity.Set, entity.Set.ID)
 		}
@@ -178,11 +214,13 @@ func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, k
 			return err
 		}
 	}
-	return errRefused
+	return nil
 }
 
 // written returns the entity as it is after a write: from the write's own answer if the directory gave one, since a
-// second look may reach another server, and otherwise by reading the entry.
+// second look may reach another server, and otherwise by reading the entry. That it cannot be read, because the directory
+// is not there any more, has failed over to a server that does not have the entry yet, or because somebody has deleted
+// it, must look like neither a write that failed nor an entity that never was.
 func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn string, entry *wire.Entry) (*education.Entity, error) {
 	if entry == nil {
 		err := d.ops.Search(ctx, &wire.SearchRequest{
@@ -191,48 +229,56 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 			entry = read
 			return nil
 		})
-		if err != nil {
-			return nil, translate(err)
-		}
-		if entry == nil {
-			return nil, odata.Errorf(odata.ItemNotFound, set.Name, "the %s has gone", set.Singular)
+		switch {
+		case errors.Is(err, context.Canceled):
+			return nil, err
+		case err != nil, entry == nil:
+			return nil, odata.Errorf(odata.GatewayTimeout, set.Name,
+				"the change has been made, but the %s could not be read afterwards; look again", set.Singular).Because(err)
 		}
 	}
-	entity, err := d.decode(set, entry)
-	if err != nil {
-		slog.WarnContext(ctx, "an entry cannot be read whole", "dn", entry.DN, "reason", err)
+	entity, fault := d.decode(set, entry)
+	if fault != nil {
+		d.malformed.report(ctx, set, entry, fault)
 	}
 	return entity, nil
 }
 
-// resolveLink returns the values that link an entry to the targets of a link: their ids or their DNs.
-func (d *Directory) resolveLink(ctx context.Context, link education.Link) ([]string, error) {
-	nav := link.Navigation
-	var values []string
+// resolvedLink holds the values that link an entry to the targets of a link: their ids or their DNs.
+type resolvedLink struct {
+	nav    *education.Navigation
+	values []string
+	// loose are the values of targets that may be deleted at any time.
+	loose []string
+}
+
+// resolveLink finds the targets of a link.
+func (d *Directory) resolveLink(ctx context.Context, link education.Link) (*resolvedLink, error) {
+	resolved := &resolvedLink{nav: link.Navigation}
 	for start := 0; start < len(link.Keys); start += chunkSize {
 		keys := link.Keys[start:min(start+chunkSize, len(link.Keys))]
-		found, err := d.findAll(ctx, nav, keys)
-		if err != nil {
+		if err := d.findAll(ctx, resolved, keys); err != nil {
 			return nil, err
 		}
-		values = append(values, found...)
 	}
-	return unique(values), nil
+	resolved.values = unique(resolved.values)
+	return resolved, nil
 }
 
 // findAll finds the targets with the given keys in one search.
-func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys []education.Key) ([]string, error) {
+func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []education.Key) error {
+	nav := resolved.nav
 	filters := make([]*wire.Filter, len(keys))
 	for i, key := range keys {
 		filters[i] = d.keyFilter(nav.Target, key)
 	}
 	var targets []*record
-	for found, err := range d.search(ctx, nav.Target, anyOf(filters), nil) {
+	for found, err := range d.searchAll(ctx, nav.Target, anyOf(filters), nil) {
 		if err == nil {
 			err = d.rules.CheckOpen(found.entity)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		targets = append(targets, found)
 	}
@@ -242,6 +288,9 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 	}
 	byKey := make(map[identifier][]*wire.Entry)
 	for _, target := range targets {
+		if mayEnd(target.entity) {
+			resolved.loose = append(resolved.loose, linkValue(nav, target.entry))
+		}
 		for _, property := range nav.Target.Properties {
 			if text, ok := target.entity.Value(property).(string); ok && property.Key {
 				id := identifier{property, match.CaseIgnore(text)}
@@ -249,18 +298,21 @@ func (d *Directory) findAll(ctx context.Context, nav *education.Navigation, keys
 			}
 		}
 	}
-	values := make([]string, len(keys))
-	for i, key := range keys {
+	for _, key := range keys {
 		switch entries := byKey[identifier{key.Property, match.CaseIgnore(key.Value)}]; len(entries) {
 		case 0:
-			return nil, odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
+			return odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
 		case 1:
-			values[i] = linkValue(nav, entries[0])
+			value := linkValue(nav, entries[0])
+			if value == "" {
+				return (&malformed{nav.Target.ID, "is missing"}).shown(nav.Target)
+			}
+			resolved.values = append(resolved.values, value)
 		default:
-			return nil, ambiguous(nav.Target, entries)
+			return ambiguous(nav.Target, entries)
 		}
 	}
-	return values, nil
+	return nil
 }
 
 // linkValue returns what a link to an entry is written as.

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
+	"slices"
+	"sync/atomic"
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -20,6 +21,12 @@ type Config struct {
 	ClassBase  string
 	SchoolBase string
 	Rules      education.Rules
+	// LooseMatching says that the directory prepares texts for comparison in another way than RFC 4518 asks, as LDAP servers
+	// do. It is then asked for what may match, and what does is decided here.
+	LooseMatching bool
+	// LooseLinks says that the directory takes links to entries that do not exist. Links are then looked at again when they
+	// have been made.
+	LooseLinks bool
 	// Plain, unless nil, reports whether the directory is one as OpenCloud sets it up, with nothing of this service's:
 	// its schema has no place for unique keys, and nobody takes an entry that is deleted or renamed out of the classes
 	// that name it. It may change its mind, when a server has been set up anew.
@@ -32,19 +39,32 @@ type Directory struct {
 	bases   map[*education.EntitySet]string
 	rules   education.Rules
 	isPlain func() bool
+	// loosely is Config.LooseMatching.
+	loosely bool
+	// looseLinks is Config.LooseLinks.
+	looseLinks bool
 	// lists are the orders of walks that are under way.
 	lists orderedLists
+	// keyless is what is known of entries without unique keys.
+	keyless keyless
 	// reserved are the unique keys that are about to be written to a plain directory.
-	reserved reservations
+	reserved  reservations
+	conflicts *conflicts
+	// demandsMember says that the directory has refused a class without members.
+	demandsMember atomic.Bool
+	malformed     *malformedEntries
 }
 
 var _ education.Directory = (*Directory)(nil)
 
 // New returns a Directory. It fails if a base is not a DN.
 func New(config Config) (*Directory, error) {
-	d := &Directory{ops: config.Operations, rules: config.Rules, isPlain: config.Plain, bases: map[*education.EntitySet]string{
-		education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
-	}}
+	d := &Directory{
+		ops: config.Operations, rules: config.Rules, isPlain: config.Plain, loosely: config.LooseMatching, looseLinks: config.LooseLinks,
+		bases: map[*education.EntitySet]string{
+			education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
+		},
+	}
 	if d.isPlain == nil {
 		d.isPlain = func() bool { return false }
 	}
@@ -53,7 +73,12 @@ func New(config Config) (*Directory, error) {
 			return nil, fmt.Errorf("identity: the base of %s is not a DN", set.Name)
 		}
 	}
-	return d, nil
+	var err error
+	if d.conflicts, err = newConflicts(); err != nil {
+		return nil, err
+	}
+	d.malformed, err = newMalformedEntries()
+	return d, err
 }
 
 // List implements education.Directory.
@@ -72,7 +97,8 @@ func (d *Directory) Get(ctx context.Context, set *education.EntitySet, key educa
 		return nil, err
 	}
 	if found.fault != nil {
-		return nil, odata.Errorf(odata.GeneralException, set.Name, "the %s cannot be read from the directory", set.Singular).Because(found.fault)
+		d.malformed.report(ctx, set, found.entry, found.fault)
+		return nil, found.fault.shown(set)
 	}
 	if err := q.expand(ctx, []*record{found}); err != nil {
 		return nil, err
@@ -160,17 +186,11 @@ type record struct {
 	entity *education.Entity
 	// fault says that values of the entry cannot be read; the entity lacks them. Such an entity is not shown, but it
 	// can be repaired, taken out of its school and deleted.
-	fault error
+	fault *malformed
 }
 
 // errStop ends a search whose consumer has had enough.
 var errStop = errors.New("stop")
-
-// search yields the entities of a set whose entries match the filter, with the attributes of the set's table and the
-// extra ones.
-func (d *Directory) search(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) iter.Seq2[*record, error] {
-	return d.records(ctx, set, d.searchEntries(ctx, set, filter, append(attributesOf(set), extra...)))
-}
 
 // records decodes entries. One that cannot be read is logged and left out: one bad entry must not break every list.
 func (d *Directory) records(ctx context.Context, set *education.EntitySet, entries iter.Seq2[*wire.Entry, error]) iter.Seq2[*record, error] {
@@ -182,7 +202,7 @@ func (d *Directory) records(ctx context.Context, set *education.EntitySet, entri
 			}
 			found := d.record(set, entry)
 			if found.fault != nil {
-				slog.WarnContext(ctx, "entry left out of a list", "dn", entry.DN, "reason", found.fault)
+				d.malformed.report(ctx, set, entry, found.fault)
 				continue
 			}
 			if !yield(found, nil) {
@@ -192,7 +212,8 @@ func (d *Directory) records(ctx context.Context, set *education.EntitySet, entri
 	}
 }
 
-// searchAll is search with the entries that cannot be read.
+// searchAll yields the entities of a set whose entries match the filter, also those that cannot be read, with the
+// attributes of the set's table and the extra ones.
 func (d *Directory) searchAll(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) iter.Seq2[*record, error] {
 	return func(yield func(*record, error) bool) {
 		for entry, err := range d.searchEntries(ctx, set, filter, append(attributesOf(set), extra...)) {
@@ -225,8 +246,8 @@ func (d *Directory) searchEntries(ctx context.Context, set *education.EntitySet,
 }
 
 func (d *Directory) record(set *education.EntitySet, entry *wire.Entry) *record {
-	entity, err := d.decode(set, entry)
-	return &record{entry: entry, entity: entity, fault: err}
+	entity, fault := d.decode(set, entry)
+	return &record{entry: entry, entity: entity, fault: fault}
 }
 
 // searchFailed is translate for a search below a set's base. That the base itself does not exist means that the
@@ -255,9 +276,12 @@ const maxAmbiguous = 3
 func (d *Directory) find(ctx context.Context, set *education.EntitySet, key education.Key, extra []string) (*record, error) {
 	request := d.searchRequest(set, d.keyFilter(set, key), extra)
 	request.SizeLimit = maxAmbiguous
+	wanted := d.compare(set, key.Property, odata.Eq, key.Value)
 	var entries []*wire.Entry
 	err := d.ops.Search(ctx, request, func(entry *wire.Entry) error {
-		entries = append(entries, entry)
+		if holdsByAny(wanted, key.Property, entry) {
+			entries = append(entries, entry)
+		}
 		return nil
 	})
 	// Beyond the limit the key is ambiguous. With fewer entries than two the limit was the directory's own.
@@ -272,7 +296,17 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 		found := d.record(set, entries[0])
 		return found, key.Means(found.entity)
 	}
+	d.conflicts.notice(entries)
 	return nil, ambiguous(set, entries)
+}
+
+// holdsByAny reports whether a condition on a property holds for any of the values that an entry has for it. More than
+// one are a fault, which is to be shown and not to look like an entity that is not there.
+func holdsByAny(wanted condition, property *education.Property, entry *wire.Entry) bool {
+	return slices.ContainsFunc(entry.Values(property.Attribute), func(value string) bool {
+		alone := &wire.Entry{Attributes: []wire.Attribute{{Type: property.Attribute, Values: []string{value}}}}
+		return wanted.holds(alone) == isTrue
+	})
 }
 
 // ambiguous is the error for a key that several entries have, with their ids.

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -35,56 +34,54 @@ func attributesOf(set *education.EntitySet) []string {
 	return unique(attributes)
 }
 
-// decode reads an entity from an entry. An error says which attribute cannot be read; the entity then has everything
-// else.
-func (d *Directory) decode(set *education.EntitySet, entry *wire.Entry) (*education.Entity, error) {
+// decode reads an entity from an entry. It returns what is wrong with the first attribute that cannot be read, or nil; the
+// entity then has everything else, and of several values one.
+func (d *Directory) decode(set *education.EntitySet, entry *wire.Entry) (*education.Entity, *malformed) {
 	entity := education.NewEntity(set)
 	entity.Version = versionOf(set, entry)
-	var fault error
+	var fault *malformed
 	for _, property := range set.Properties {
 		if !property.Returned() || !d.rules.Compatible && holdsStandIn(set, property, entry) {
 			continue
 		}
-		value, err := decodeValue(property, entry.Values(property.Attribute))
-		if err != nil {
-			fault = cmp.Or(fault, err)
-			continue
-		}
+		value, wrong := decodeValue(property, entry.Values(property.Attribute))
+		fault = cmp.Or(fault, wrong)
 		entity.SetValue(property, value)
 	}
 	if entity.ID() == "" {
-		fault = cmp.Or(fault, fmt.Errorf("%s is missing", set.ID.Attribute))
+		fault = cmp.Or(fault, &malformed{set.ID, "is missing"})
 	}
 	return entity, fault
 }
 
 // decodeValue reads a property's value from the values of its attribute. Empty values are no values: OpenCloud's graph
-// service writes them for absent ones.
-func decodeValue(property *education.Property, values []string) (any, error) {
+// service writes them for absent ones. Of several values where there can be one, it returns one and finds fault.
+func decodeValue(property *education.Property, values []string) (any, *malformed) {
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return nil, nil
 	}
+	fault := checkSingle(property, values)
 	switch property.Type {
 	case education.Boolean:
-		return strings.EqualFold(values[0], "TRUE"), nil
+		return strings.EqualFold(values[0], "TRUE"), fault
 	case education.DateTime:
 		at, ok := match.ParseGeneralizedTime(values[0])
 		if !ok {
-			return nil, fmt.Errorf("%s is not a GeneralizedTime", property.Attribute)
+			return nil, &malformed{property, "is not a GeneralizedTime"}
 		}
-		return at.UTC(), nil
+		return at.UTC(), fault
 	case education.Identities:
 		identities := make([]education.Identity, 0, len(values))
 		for _, value := range values {
 			identity, ok := education.ParseIdentity(value)
 			if !ok {
-				return nil, fmt.Errorf("%s is not of the form 'type $ issuer $ id'", property.Attribute)
+				return nil, &malformed{property, "is not of the form 'type $ issuer $ id'"}
 			}
 			identities = append(identities, identity)
 		}
 		return identities, nil
 	default:
-		return values[0], nil
+		return values[0], fault
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/opencloud-eu/education/pkg/education"
@@ -25,6 +26,9 @@ func TestTranslate(t *testing.T) {
 		wire.ResultAdminLimitExceeded:     odata.ServiceNotAvailable,
 		wire.ResultBusy:                   odata.ServiceNotAvailable,
 		wire.ResultUnavailable:            odata.ServiceNotAvailable,
+		wire.ResultReferral:               odata.ServiceNotAvailable,
+		wire.ResultUnwillingToPerform:     odata.ServiceNotAvailable,
+		wire.ResultOther:                  odata.ServiceNotAvailable,
 	}
 	for code := wire.ResultOperationsError; code <= wire.ResultOther+50; code++ {
 		expected, listed := want[code]
@@ -49,12 +53,27 @@ func TestTranslate(t *testing.T) {
 		want odata.Code
 	}{
 		{"an error of ours", known, odata.Conflict},
+		{"a write without an answer", fmt.Errorf("x: %w: %w", wire.ErrOutcomeUnknown, io.ErrUnexpectedEOF), odata.GatewayTimeout},
 		{"a broken connection", io.ErrUnexpectedEOF, odata.ServiceNotAvailable},
 		{"the end of the request's time", fmt.Errorf("x: %w", context.DeadlineExceeded), odata.GatewayTimeout},
 	}
 	for _, test := range tests {
 		if got := translate(test.err); !odata.Is(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+	// What runs the directory learns from the log what kind of trouble it is.
+	reports := map[string]wire.ResultCode{}
+	for code, row := range resultErrors {
+		if row.report == "" || code == wire.ResultUndefinedAttributeType {
+			continue // The latter two are one trouble.
+		}
+		if other, ok := reports[row.report]; ok {
+			t.Errorf("results %d and %d have one report", code, other)
+		}
+		reports[row.report] = code
+		if err := translate(wire.Errorf(code, "x")); !strings.Contains(errors.Unwrap(err).Error(), row.report) {
+			t.Errorf("result %d: the cause %v does not say that %s", code, errors.Unwrap(err), row.report)
 		}
 	}
 	if got := translate(context.Canceled); !errors.Is(got, context.Canceled) {

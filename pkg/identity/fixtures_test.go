@@ -80,11 +80,11 @@ func openStore(t *testing.T) *embedded.Store {
 	return store
 }
 
-func newDirectory(t *testing.T, operations Operations, rules education.Rules) *Directory {
-	t.Helper()
+func newDirectory(tb testing.TB, operations Operations, rules education.Rules) *Directory {
+	tb.Helper()
 	d, err := New(Config{Operations: operations, UserBase: userBase, ClassBase: classBase, SchoolBase: schoolBase, Rules: rules})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return d
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +256,45 @@ func TestRenameIsTakenBack(t *testing.T) {
 	}
 }
 
+// TestRenameOfUnknownOutcome has nobody know what has become of the Modify after a rename. The name stays, because the Modify
+// may have been carried out, and if it has not, its repetition does the rest.
+func TestRenameOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	for name, carriedOut := range map[string]bool{"carried out": true, "not carried out": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, store := foreign(t)
+			rename := func(to string) error {
+				_, err := d.Update(t.Context(), education.Users, keyOf(education.Users, "id", maxID),
+					newChange(t, education.Users, education.UpdateEntity, map[string]any{"onPremisesSamAccountName": to}))
+				return err
+			}
+			if err := rename("moritz"); err != nil {
+				t.Fatal(err)
+			}
+			d.ops = &stub{Operations: store, modify: func(request *wire.ModifyRequest) (*wire.Entry, error) {
+				if carriedOut {
+					if _, err := store.Modify(t.Context(), request); err != nil {
+						t.Error(err)
+					}
+				}
+				return nil, wire.ErrOutcomeUnknown
+			}}
+			if err := rename("maja"); !odata.Is(err, odata.GatewayTimeout) {
+				t.Errorf("got %v, want GatewayTimeout", err)
+			}
+			d.ops = store
+			if err := rename("maja"); err != nil {
+				t.Errorf("repeated: %v", err)
+			}
+			keys := readEntry(t, store, "uid=maja,"+userBase).Values(attributeUniqueKey)
+			if !slices.Contains(keys, "user/username/-/maja") || slices.Contains(keys, "user/username/-/moritz") {
+				t.Errorf("the unique keys are %q", keys)
+			}
+		})
+	}
+}
+
 // TestUnreadableEntries has entries among good ones that hold no entity: they are left out of lists and are a fault of
 // the service by key.
 func TestUnreadableEntries(t *testing.T) {
@@ -369,16 +409,19 @@ func TestReadBack(t *testing.T) {
 	if err != nil || updated.Text("givenName") != "Max" {
 		t.Errorf("got %v and the givenName %q", err, updated.Text("givenName"))
 	}
-	// The entry is deleted by somebody else before it can be read, or cannot be seen by this service.
-	for name, answer := range map[string]error{"deleted": wire.Errorf(wire.ResultNoSuchObject, "x"), "hidden": nil} {
+	// The entry is deleted by somebody else before it can be read, is not on the server that is asked now, cannot be seen by
+	// this service, or nobody answers. The change has been made all the same.
+	for name, answer := range map[string]error{
+		"not there": wire.Errorf(wire.ResultNoSuchObject, "x"), "hidden": nil, "unanswered": errors.New("broken"),
+	} {
 		forgetful.search = func(request *wire.SearchRequest, yield func(*wire.Entry) error) error {
 			if request.Scope == wire.ScopeBase {
 				return answer
 			}
 			return store.Search(t.Context(), request, yield)
 		}
-		if _, err := d.Update(t.Context(), education.Users, key, body(name)); !odata.Is(err, odata.ItemNotFound) {
-			t.Errorf("%s: got %v, want ItemNotFound", name, err)
+		if _, err := d.Update(t.Context(), education.Users, key, body(name)); !odata.Is(err, odata.GatewayTimeout) {
+			t.Errorf("%s: got %v, want GatewayTimeout", name, err)
 		}
 	}
 }

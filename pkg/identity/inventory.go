@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -29,9 +28,11 @@ type Inventory struct {
 
 	byID  map[string]*Holding
 	users map[string]*Holding // by their DN
-	// claims has one of the holdings that claim a key, and contested all of them where they are several.
+	// claims has one of the holdings that claim a key, contested all of them where they are several, and keepers which of them
+	// keeps it.
 	claims    map[string]*Holding
 	contested map[string][]*Holding
+	keepers   map[string]*Holding
 }
 
 // Holding is an entry of the directory.
@@ -49,9 +50,11 @@ type Holding struct {
 	// Unfinished says that a move has written a part of the entity and has broken off.
 	Unfinished bool
 
-	// lacking are those of Keys that the entry does not have. surplus says that it has others.
-	lacking []string
-	surplus bool
+	// lacking are those of Keys that the entry does not have. surplus says that it has others, unrevised that it has no
+	// revision.
+	lacking            []string
+	surplus, unrevised bool
+	age                age
 	// blank says that a blank stands in for a value, without a note.
 	blank bool
 	// doubtful says that another entry has the same id.
@@ -75,6 +78,9 @@ type Clash struct {
 	Claimants []*Holding
 	// Holders are those of the claimants that have the key: one, or none, or several in a directory that permits it.
 	Holders []*Holding
+	// Keeper is the one that has the key, or is to have it, so that nobody else takes the value: the oldest of the holders,
+	// or of all if there are none (docs/decisions/0013). It is nil if none of them can be found by its id.
+	Keeper *Holding
 }
 
 // Reading says how an inventory is taken.
@@ -97,13 +103,13 @@ var besides = map[*education.EntitySet][]string{education.Users: {attributeLastS
 func (d *Directory) TakeInventory(ctx context.Context, how Reading) (*Inventory, error) {
 	i := &Inventory{
 		byID: make(map[string]*Holding), users: make(map[string]*Holding),
-		claims: make(map[string]*Holding), contested: make(map[string][]*Holding),
+		claims: make(map[string]*Holding), contested: make(map[string][]*Holding), keepers: make(map[string]*Holding),
 		Schemes: make(map[string]int), Dropped: make(map[string]int),
 	}
 	for _, set := range education.EntitySets {
-		extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
+		extra := []string{"objectClass", attributeCreated, attributeUniqueKey, attributeMemberOfSchool}
 		if how.Links {
-			extra = contentAttributes(set)
+			extra = append(contentAttributes(set), attributeCreated)
 		}
 		for found, err := range d.searchAll(ctx, set, everything, extra) {
 			if err != nil {
@@ -149,9 +155,10 @@ func (d *Directory) holding(i *Inventory, found *record, how Reading) *Holding {
 	have := entry.Values(attributeUniqueKey)
 	h := &Holding{
 		Set: set, ID: strings.ToLower(found.entity.ID()), DN: entry.DN, Faults: faultsOf(set, entry),
-		Keys: keyTexts(d.keysOf(found.entity, entry.Values(attributeMemberOfSchool))),
+		Keys: keyTexts(d.keysOf(found.entity, entry.Values(attributeMemberOfSchool))), age: ageOf(entry),
 	}
 	h.lacking = without(h.Keys, have)
+	h.unrevised = revisionOf(set, have) == ""
 	h.surplus = len(have) > len(h.Keys)-len(h.lacking)+len(nonEmpty(revisionOf(set, have)))
 	h.Unfinished = containsFold(entry.Values(attributePlaceholder), attributeMembers)
 	for _, standIn := range set.StandIns {
@@ -197,9 +204,6 @@ func faultsOf(set *education.EntitySet, entry *wire.Entry) []string {
 		values := filled(entry.Values(property.Attribute))
 		if !property.Returned() || len(values) == 0 {
 			continue
-		}
-		if len(values) > 1 && property.Type != education.Identities {
-			faults = append(faults, fmt.Sprintf("%s has %d values, where one is meant", property.Attribute, len(values)))
 		}
 		if _, err := decodeValue(property, values); err != nil {
 			faults = append(faults, err.Error())
@@ -250,25 +254,43 @@ func (i *Inventory) settle() {
 				clash.Holders = append(clash.Holders, claimant)
 			}
 		}
+		if clash.Keeper = oldest(clash.Holders); clash.Keeper == nil {
+			clash.Keeper = oldest(clash.Claimants)
+		}
+		i.keepers[key] = clash.Keeper
 		i.Clashes = append(i.Clashes, clash)
 	}
 }
 
-// Contested reports whether several entities claim a unique key. Such a key is given to none of them.
-func (i *Inventory) Contested(key string) bool { return len(i.contested[key]) > 0 }
-
-// Keeps reports whether the entity with the id is to have a key that it claims: nobody else does, or it is the only one that
-// has it already.
-func (i *Inventory) Keeps(key, id string) bool {
-	if !i.Contested(key) {
-		return true
+// oldest returns the oldest of the holdings that can be found by their ids, or nil if none can.
+func oldest(holdings []*Holding) *Holding {
+	holdings = slices.DeleteFunc(slices.Clone(holdings), func(h *Holding) bool { return !h.Addressable() })
+	if len(holdings) == 0 {
+		return nil
 	}
-	n, found := slices.BinarySearchFunc(i.Clashes, key, func(clash Clash, key string) int { return strings.Compare(clash.Key, key) })
-	return found && len(i.Clashes[n].Holders) == 1 && i.Clashes[n].Holders[0].ID == id
+	return slices.MinFunc(holdings, func(a, b *Holding) int { return a.age.compare(b.age) })
 }
 
-// Claimant returns an entry that claims a unique key, or nil.
-func (i *Inventory) Claimant(key string) *Holding { return i.claims[key] }
+// Keeps reports whether the entity with the id is to have a key that it claims: nobody else does, or it is the clash's
+// Keeper.
+func (i *Inventory) Keeps(key, id string) bool {
+	keeper, contested := i.keepers[key]
+	return !contested || keeper != nil && keeper.ID == id
+}
+
+// Claims reports whether the entity with the id claims a unique key.
+func (i *Inventory) Claims(key, id string) bool {
+	h := i.Find(id)
+	return h != nil && slices.Contains(h.Keys, key)
+}
+
+// Claimant returns the entry that claims a unique key, or nil. Of several it is the keeper, if there is one.
+func (i *Inventory) Claimant(key string) *Holding {
+	if keeper := i.keepers[key]; keeper != nil {
+		return keeper
+	}
+	return i.claims[key]
+}
 
 // Find returns the entry with the id, or nil. Of several with the same id it is the first.
 func (i *Inventory) Find(id string) *Holding { return i.byID[id] }

@@ -26,8 +26,6 @@ var attributePassword = education.Users.Property("passwordProfile").Attribute
 type uniqueKey struct {
 	text     string
 	property *education.Property
-	// holders is what the entries have in common among which the value is unique, or nil for all of the set.
-	holders *wire.Filter
 }
 
 // keysOf returns the unique keys of an entity that is in the given schools. A key is <set>/<property>/<scope>/<value>,
@@ -47,18 +45,15 @@ func (d *Directory) keysOf(entity *education.Entity, schools []string) []uniqueK
 		if !ok || scope == education.NotUnique {
 			continue
 		}
-		text := func(scope string) string {
-			return strings.Join([]string{entity.Set.Singular, property.UniqueName, strings.ToLower(scope), match.CaseIgnore(value)}, "/")
+		scopes := []string{noSchool}
+		if scope == education.PerSchool && len(schools) > 0 {
+			scopes = schools
 		}
-		if scope != education.PerSchool {
-			keys = append(keys, uniqueKey{text(noSchool), property, nil})
-			continue
-		}
-		if len(schools) == 0 {
-			keys = append(keys, uniqueKey{text(noSchool), property, wire.Not(wire.Present(attributeMemberOfSchool))})
-		}
-		for _, school := range schools {
-			keys = append(keys, uniqueKey{text(school), property, wire.Equal(attributeMemberOfSchool, school)})
+		for _, scope := range scopes {
+			text := strings.Join([]string{
+				entity.Set.Singular, property.UniqueName, strings.ToLower(scope), match.CaseIgnore(value),
+			}, "/")
+			keys = append(keys, uniqueKey{text, property})
 		}
 	}
 	return keys
@@ -67,7 +62,9 @@ func (d *Directory) keysOf(entity *education.Entity, schools []string) []uniqueK
 // revisionOf returns the revision among an entry's unique keys, <set>/revision/<id>/<n>, or an empty one. It is no key of
 // anything: whoever changes what unique keys are made of deletes the revision that he has read and adds the next one.
 // Of two who do so at the same time the directory refuses the second, who begins again with what the first has left.
-// That needs neither transactions nor the assertion control, which not every server has (389-DS).
+// That needs neither transactions nor the assertion control, which not every server has (389-DS). An entry has a revision
+// from its first day: without one, who has read that there is none could not tell the days before the first revision from
+// those after it. An entry that OpenCloud made gets its first one together with its object class, which is added once.
 func revisionOf(set *education.EntitySet, keys []string) string {
 	for _, key := range keys {
 		if strings.HasPrefix(key, set.Singular+"/revision/") {
@@ -81,7 +78,12 @@ func revisionOf(set *education.EntitySet, keys []string) string {
 func nextRevision(entity *education.Entity, revision string) string {
 	// A revision that is no number, or none at all, is followed by the first one.
 	number, _ := strconv.ParseUint(revision[strings.LastIndexByte(revision, '/')+1:], 10, 64)
-	return fmt.Sprintf("%s/revision/%s/%d", entity.Set.Singular, strings.ToLower(entity.ID()), number+1)
+	return revisionNumbered(entity, number+1)
+}
+
+// revisionNumbered returns a revision of an entity.
+func revisionNumbered(entity *education.Entity, number uint64) string {
+	return fmt.Sprintf("%s/revision/%s/%d", entity.Set.Singular, strings.ToLower(entity.ID()), number)
 }
 
 // oneSchool reports whether an entity of the set may be in one school only.
@@ -157,47 +159,6 @@ func (d *Directory) taken(ctx context.Context, set *education.EntitySet, keys []
 		return translate(err)
 	}
 	return fault
-}
-
-// takenWithoutKey finds entries that have one of an entity's unique values but not the key of it: those that OpenCloud's
-// graph service has made, all that are in a plain directory, and those of several entities with the same value that are
-// without the key for it. The directory cannot refuse what it does not see, so they are looked for before a write.
-func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entity, keys []uniqueKey) error {
-	var filters []*wire.Filter
-	for _, key := range keys {
-		if key.property != nil {
-			filters = append(filters, d.withoutKey(key, entity.Text(key.property.Name)))
-		}
-	}
-	if len(filters) == 0 {
-		return nil
-	}
-	for other, err := range d.search(ctx, entity.Set, anyOf(filters), []string{attributeMemberOfSchool}) {
-		if err != nil {
-			return err
-		}
-		if strings.EqualFold(other.entity.ID(), entity.ID()) {
-			continue
-		}
-		for _, theirs := range d.keysOf(other.entity, other.entry.Values(attributeMemberOfSchool)) {
-			if theirs.property != nil && slices.ContainsFunc(keys, func(key uniqueKey) bool { return key.text == theirs.text }) {
-				return alreadyTaken(entity.Set, theirs.property)
-			}
-		}
-	}
-	return nil
-}
-
-// withoutKey renders the entries that have the value which a key protects, within the key's scope, and not the key.
-func (d *Directory) withoutKey(key uniqueKey, value string) *wire.Filter {
-	operands := []*wire.Filter{wire.Equal(key.property.Attribute, value)}
-	if key.holders != nil {
-		operands = append(operands, key.holders)
-	}
-	if !d.isPlain() {
-		operands = append(operands, wire.Not(wire.Equal(attributeUniqueKey, key.text)))
-	}
-	return wire.And(operands...)
 }
 
 func alreadyTaken(set *education.EntitySet, property *education.Property) error {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -23,7 +24,14 @@ func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner
 			return struct{}{}, err
 		}
 		holder, value := held(nav, from, to)
-		return struct{}{}, d.addLink(ctx, nav, holder, value)
+		if value == "" {
+			// The school has been found by another key.
+			return struct{}{}, (&malformed{education.Schools.ID, "is missing"}).shown(education.Schools)
+		}
+		if err = d.addLink(ctx, nav, holder, value); err == nil {
+			err = d.settleRef(ctx, nav, from, to)
+		}
+		return struct{}{}, err
 	})
 	return err
 }
@@ -45,15 +53,16 @@ func (d *Directory) RemoveRef(ctx context.Context, nav *education.Navigation, ow
 	return err
 }
 
-// ends finds both entries of a link. Their schools and keys are read with them, but not their members: a class may have
-// many thousands.
+// ends finds both entries of a link, side by side. Of two errors the owner's counts. Schools and keys are read with the
+// entries, but not members: a class may have many thousands.
 func (d *Directory) ends(ctx context.Context, nav *education.Navigation, owner, target education.Key) (from, to *record, err error) {
 	extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
-	if from, err = d.find(ctx, nav.Owner, owner, extra); err != nil {
-		return nil, nil, err
-	}
-	to, err = d.find(ctx, nav.Target, target, extra)
-	return from, to, err
+	var missing error
+	var search sync.WaitGroup
+	search.Go(func() { to, missing = d.find(ctx, nav.Target, target, extra) })
+	from, err = d.find(ctx, nav.Owner, owner, extra)
+	search.Wait()
+	return from, to, cmp.Or(err, missing)
 }
 
 // held returns the entry that holds the link between two, and the value that it holds.
@@ -118,7 +127,7 @@ func (d *Directory) removeLink(ctx context.Context, nav *education.Navigation, h
 // modifyLink makes the Modify of a plan that changes a link. A link by DN does not touch the keys.
 func (d *Directory) modifyLink(ctx context.Context, nav *education.Navigation, p *plan) (*wire.Entry, error) {
 	if nav.ByDN {
-		return d.ops.Modify(ctx, &wire.ModifyRequest{DN: p.record.entry.DN, Changes: p.changes})
+		return d.modifyMembers(ctx, &wire.ModifyRequest{DN: p.record.entry.DN, Changes: p.changes})
 	}
 	return d.modify(ctx, p, p.record.entry.DN, nil)
 }
@@ -135,34 +144,45 @@ func containsFold(values []string, value string) bool {
 
 // Delete implements education.Directory.
 func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key education.Key) error {
-	_, err := attempts(ctx, func() (struct{}, error) {
+	deleted, err := attempts(ctx, func() (*record, error) {
 		found, err := d.find(ctx, set, key, nil)
 		if err != nil {
-			return struct{}{}, err
+			return nil, err
 		}
 		if err := d.rules.CheckDeletion(found.entity); err != nil {
-			return struct{}{}, err
+			return nil, err
 		}
 		if set == education.Schools {
 			if err := d.detachAll(ctx, found); err != nil {
-				return struct{}{}, err
+				return nil, err
 			}
 		}
-		if err := d.follow(ctx, set, found.entry.DN, ""); err != nil {
-			return struct{}{}, err
-		}
-		request := &wire.DeleteRequest{DN: found.entry.DN}
-		if key.Versions != nil {
-			request.Assertion = unchanged(set, found.entry)
-		}
-		err = d.ops.Delete(ctx, request)
-		if hasCode(err, wire.ResultUnwillingToPerform, wire.ResultAssertionFailed) {
-			// Somebody was put into the school after the others were taken out, or the entry has changed.
-			return struct{}{}, errOutdated
-		}
-		return struct{}{}, translate(err)
+		return found, d.deleteEntry(ctx, found, key)
 	})
+	if err != nil || set != education.Schools || !d.looseLinks {
+		return err
+	}
+	// Those who were put into the school while it was deleted.
+	_, err = attempts(ctx, func() (struct{}, error) { return struct{}{}, d.detachAll(ctx, deleted) })
 	return err
+}
+
+// deleteEntry deletes an entry in the version that was read, if the key means that one and no others.
+func (d *Directory) deleteEntry(ctx context.Context, found *record, key education.Key) error {
+	set := found.entity.Set
+	if err := d.follow(ctx, set, found.entry.DN, ""); err != nil {
+		return err
+	}
+	request := &wire.DeleteRequest{DN: found.entry.DN}
+	if key.Versions != nil {
+		request.Assertion = unchanged(set, found.entry)
+	}
+	err := d.ops.Delete(ctx, request)
+	if set == education.Schools && hasCode(err, wire.ResultUnwillingToPerform) || hasCode(err, wire.ResultAssertionFailed) {
+		// Somebody was put into the school after the others were taken out, or the entry has changed.
+		return errOutdated
+	}
+	return translate(err)
 }
 
 // detachWorkers is how many entities are taken out of a school at the same time. A directory that commits writes in

@@ -130,13 +130,13 @@ func (d *Directory) finish(ctx context.Context, dn string, later []wire.Attribut
 	return nil
 }
 
-// keysFor returns the values of educationUniqueKey of an entity: its keys, and the revision that it has.
+// keysFor returns the values of educationUniqueKey of an entity: its keys, and the revision that it has, or its first one.
 func (d *Directory) keysFor(c *Copy, where Placing) []string {
 	keys := keyTexts(d.keysOf(c.entity, c.schools()))
 	if where.Keeps != nil {
 		keys = slices.DeleteFunc(keys, func(key string) bool { return !where.Keeps(key, c.ID) })
 	}
-	return append(keys, nonEmpty(c.revision)...)
+	return append(keys, cmp.Or(c.revision, revisionNumbered(c.entity, 0)))
 }
 
 // refusals say what the results mean that one entity is to blame for.
@@ -190,7 +190,7 @@ func (d *Directory) Overwrite(ctx context.Context, h *Holding, c, there *Copy, w
 		p.replace(attributePassword, c.passwords)
 	}
 	p.replaceStandIns(d.standIns(c.entity))
-	now, later := where.split(p.links(links, current))
+	now, later := where.split(p.unlink(links, current))
 	for _, attribute := range now {
 		p.add(attribute.Type, attribute.Values)
 	}
@@ -225,8 +225,8 @@ func (d *Directory) modifyAll(ctx context.Context, p *plan, dn string) error {
 	return err
 }
 
-// links plans to take away the links that are not wanted, and returns those to add.
-func (p *plan) links(wanted, current []wire.Attribute) []wire.Attribute {
+// unlink plans to take away the links that are not wanted, and returns those to add.
+func (p *plan) unlink(wanted, current []wire.Attribute) []wire.Attribute {
 	var fresh []wire.Attribute
 	for _, nav := range heldBy(p.next.Set) {
 		attribute := nav.Attributes[0]

@@ -12,8 +12,8 @@ import (
 
 // RefreshKeys gives every entity the unique keys that the rules ask for. It is called when the rules have changed since
 // the keys were written: a key protects a value within the scope that it names and no other. Where several entities claim
-// a key that none of them has, all stay without it, and the log says so. It returns how many entities it changed; it can
-// be repeated after an error.
+// one key, one of them keeps it, see Clash.Keeper, and the log names them all. It returns how many entities it changed; it
+// can be repeated after an error.
 func (d *Directory) RefreshKeys(ctx context.Context) (int, error) {
 	changed := 0
 	if d.isPlain() {
@@ -47,7 +47,7 @@ func (d *Directory) RefreshKeys(ctx context.Context) (int, error) {
 type Task int
 
 const (
-	// TaskKeys gives the entry the unique keys that follow from its values, and the object class that permits them.
+	// TaskKeys gives the entry the unique keys that follow from its values, a revision, and the object class that permits both.
 	TaskKeys Task = iota
 	// TaskStandIns puts the username in the place of blanks that stand in for a value, and notes that it does.
 	TaskStandIns
@@ -61,7 +61,7 @@ func (i *Inventory) Tasks(h *Holding) []Task {
 	if !h.Addressable() {
 		return nil
 	}
-	if h.surplus || slices.ContainsFunc(h.lacking, func(key string) bool { return !i.Contested(key) }) {
+	if h.surplus || h.unrevised || slices.ContainsFunc(h.lacking, func(key string) bool { return i.Keeps(key, h.ID) }) {
 		tasks = append(tasks, TaskKeys)
 	}
 	if h.blank {
@@ -74,8 +74,8 @@ func (i *Inventory) Tasks(h *Holding) []Task {
 }
 
 // Renew does the given tasks about an entry, in one write, and reports whether there was anything to do. What is in the entry
-// now counts, not what was there when the inventory was taken. A key that several claim is given to none of them, and taken
-// from none. An entry that has gone needs nothing. A change that the directory does not permit is a *Refusal.
+// now counts, not what was there when the inventory was taken. Of several that claim a key the keeper alone is given it, and
+// none loses it. An entry that has gone needs nothing. A change that the directory does not permit is a *Refusal.
 func (d *Directory) Renew(ctx context.Context, i *Inventory, h *Holding, tasks ...Task) (bool, error) {
 	changed, err := attempts(ctx, func() (bool, error) { return d.renew(ctx, i, h, tasks) })
 	switch {
@@ -108,11 +108,12 @@ func (d *Directory) renew(ctx context.Context, i *Inventory, h *Holding, tasks [
 		d.planLost(p, h.Lost)
 	}
 	have := found.entry.Values(attributeUniqueKey)
-	p.keys = slices.DeleteFunc(p.keys, func(key uniqueKey) bool { return i.Contested(key.text) && !slices.Contains(have, key.text) })
-	want := keyTexts(p.keys)
-	if len(p.changes) == 0 && len(without(want, have)) == 0 && len(have) == len(want)+len(nonEmpty(revisionOf(h.Set, have))) {
+	p.keys = slices.DeleteFunc(p.keys, func(key uniqueKey) bool { return !i.Keeps(key.text, h.ID) && !slices.Contains(have, key.text) })
+	want, revision := keyTexts(p.keys), revisionOf(h.Set, have)
+	if len(p.changes) == 0 && len(without(want, have)) == 0 && revision != "" && len(have) == len(want)+1 {
 		return false, nil
 	}
+	p.guarded = p.guarded || revision == ""
 	_, err = d.modify(ctx, p, found.entry.DN, nil)
 	if hasCode(err, wire.ResultObjectClassViolation) && h.Set == education.Classes {
 		// The last member is one of those that are lost: see noMembers.

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -53,6 +54,8 @@ type plan struct {
 	// keys are the unique keys that the entry shall have. Those in optional are ones that the change did not ask for.
 	keys     []uniqueKey
 	optional []string
+	// links are the links that the change asks for.
+	links []*resolvedLink
 	// guarded says that the plan is right only if the entry is still what it was made for.
 	guarded bool
 	// assertion, unless nil, is what the directory itself is to check of the entry.
@@ -83,11 +86,12 @@ func (d *Directory) plan(ctx context.Context, found *record, change *education.C
 	schools := found.entry.Values(attributeMemberOfSchool)
 	moved := false
 	for _, link := range change.Links {
-		values, err := d.resolveLink(ctx, link)
+		resolved, err := d.resolveLink(ctx, link)
 		if err != nil {
 			return nil, err
 		}
-		linked := p.link(link.Navigation, values, d.oneSchool(found.entity.Set))
+		p.links = append(p.links, resolved)
+		linked := p.link(link.Navigation, resolved.values, d.oneSchool(found.entity.Set))
 		if link.Navigation.Attributes[0] == attributeMemberOfSchool {
 			moved = len(linked) != len(schools) || len(without(linked, schools)) > 0
 			schools = linked
@@ -135,9 +139,9 @@ func (p *plan) property(property *education.Property, change *education.Change, 
 		return err
 	}
 	p.next.SetValue(property, value)
-	// A value that cannot be read counts as none, but clearing it must remove it.
-	unreadable := current == nil && !standIn && len(p.record.entry.Values(property.Attribute)) > 0
-	if education.Equal(value, current) && !unreadable {
+	// A value that cannot be read counts as none, and of several values one counts; writing that repairs the entry.
+	_, fault := decodeValue(property, p.record.entry.Values(property.Attribute))
+	if education.Equal(value, current) && (fault == nil || standIn) {
 		return nil
 	}
 	p.changed = append(p.changed, property)
@@ -321,7 +325,7 @@ func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []s
 	if d.isPlain() {
 		defer d.reserved.take(p.asked())()
 	}
-	if err := d.takenWithoutKey(ctx, p.next, p.asked()); err != nil {
+	if err := d.checkKeyless(ctx, p.next, p.asked()); err != nil {
 		return nil, err
 	}
 	entry, err := d.ops.Modify(ctx, request)
@@ -343,7 +347,8 @@ func hasClass(entry *wire.Entry, class string) bool {
 }
 
 // carryOut makes a planned change. A rename comes first because it is the step that is refused more often; if the
-// Modify then fails, the rename is taken back.
+// Modify then fails, the rename is taken back, unless the Modify may have been carried out all the same. What is left of
+// a change that broke off in the middle is made good by its repetition.
 func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, error) {
 	set, oldDN, dn := p.next.Set, p.record.entry.DN, p.record.entry.DN
 	if p.newRDN != "" {
@@ -356,17 +361,27 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 			return nil, err
 		}
 	}
-	if len(p.changes) == 0 && p.newRDN == "" {
+	if len(p.changes) == 0 && p.newRDN == "" && !p.brokeOff() {
 		return p.record.entity, nil
 	}
 	entry, err := d.modify(ctx, p, dn, attributesOf(set))
 	if err != nil {
-		if p.newRDN != "" {
+		if p.newRDN != "" && !errors.Is(err, wire.ErrOutcomeUnknown) {
 			d.renameBack(ctx, set, dn, oldDN)
 		}
 		return nil, d.whyNotChanged(ctx, p, err)
 	}
+	if err := d.settleAll(ctx, dn, p.next.ID(), p.links); err != nil {
+		return nil, err
+	}
 	return d.written(ctx, set, dn, entry)
+}
+
+// brokeOff reports whether the entry has a unique key of a value that it has no longer: it has got another name and then no
+// other keys.
+func (p *plan) brokeOff() bool {
+	have := p.record.entry.Values(attributeUniqueKey)
+	return len(without(have, append(keyTexts(p.keys), revisionOf(p.next.Set, have)))) > 0
 }
 
 // whyNotChanged says why the directory refused a change. A key that is no longer there, a value that is there already,
@@ -378,6 +393,9 @@ func (d *Directory) whyNotChanged(ctx context.Context, p *plan, err error) error
 		return errOutdated
 	case hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists):
 		if fault := d.taken(ctx, p.next.Set, p.keys, p.record.entry.DN); fault != nil {
+			return fault
+		}
+		if fault := d.takenWithoutKey(ctx, p.next, p.asked()); fault != nil {
 			return fault
 		}
 		if hasCode(err, wire.ResultConstraintViolation) {

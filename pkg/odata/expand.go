@@ -1,6 +1,7 @@
 package odata
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -64,7 +65,7 @@ func parseExpandItem(item string, resource Resource) (Expand, error) {
 	}
 	target, navigation, ok := resource.navigation(name)
 	if !ok {
-		return Expand{}, Errorf(InvalidRequest, shown, "unknown navigation property %q in $expand", shown)
+		return Expand{}, Errorf(InvalidRequest, cmp.Or(shown, OptionExpand), "unknown navigation property %q in $expand", shown)
 	}
 	if !hasOptions {
 		return Expand{navigation, &Query{}}, nil
@@ -86,10 +87,11 @@ func parseNested(text string, target Resource) (*Query, error) {
 	options := make([]option, 0, len(parts))
 	for _, part := range parts {
 		name, value, ok := strings.Cut(part, "=")
-		if !ok {
+		name = strings.Trim(name, separators)
+		if !ok || printable(name) == "" {
 			return nil, malformedExpand()
 		}
-		options = append(options, option{strings.Trim(name, separators), strings.Trim(value, separators)})
+		options = append(options, option{name, strings.Trim(value, separators)})
 	}
 	target.Options = slices.DeleteFunc(slices.Clone(target.Options), func(option string) bool {
 		return !slices.Contains(nestedOptions, option)

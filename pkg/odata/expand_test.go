@@ -69,6 +69,8 @@ func TestExpandRefuses(t *testing.T) {
 		{"option without its dollar", "schools(select=id)", InvalidRequest, "select"},
 		{"option twice", "schools($top=1;$top=2)", InvalidRequest, OptionTop},
 		{"options separated by an ampersand", "schools($top=1&$select=id)", InvalidRequest, OptionTop},
+		{"option without a name", "schools(=id)", InvalidRequest, expand},
+		{"option with an unprintable name", "schools(\u200b=id)", InvalidRequest, expand},
 		{"empty value", "schools($select=)", InvalidRequest, OptionSelect},
 		{"bad number", "schools($top=-1)", InvalidRequest, OptionTop},
 		{"unknown property", "schools($select=displayName)", InvalidRequest, "displayName"},
@@ -95,6 +97,7 @@ func TestExpandRefuses(t *testing.T) {
 		{"option without its owner", "$select=id", InvalidRequest, "$select=id"},
 		{"empty name", "schools,,members", InvalidRequest, expand},
 		{"comma alone", ",", InvalidRequest, expand},
+		{"unprintable", "\u200b", InvalidRequest, expand},
 		{"too many", strings.Repeat("schools,", MaxExpand) + "schools", InvalidRequest, expand},
 	}
 	for _, test := range tests {
@@ -128,6 +131,7 @@ func FuzzExpand(f *testing.F) {
 		if len(text) > MaxOptionLength {
 			return // ParseQuery refuses it.
 		}
+		checkTime(t, "parse", maxParse, func() { _, _ = parseExpand(text, everything) })
 		expands, err := parseExpand(text, everything)
 		if err != nil {
 			checkFault(t, err)
@@ -145,5 +149,6 @@ func FuzzExpand(f *testing.F) {
 				t.Fatalf("%q has an option that schools do not answer: %+v", text, expand.Query)
 			}
 		}
+		checkQuery(t, &Query{Expand: expands})
 	})
 }

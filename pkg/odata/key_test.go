@@ -235,13 +235,14 @@ func FuzzReference(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		key, err := ParseReference(text, userSets)
 		if err != nil {
-			checkBounded(t, err.(*Error)) //nolint:errorlint // every error of ParseReference is one
+			checkFault(t, err)
 			return
 		}
+		link := "https://host/education/users/" + url.PathEscape(key.Value)
 		if key.Name != "" {
-			return
+			link = "https://host/education/users(" + url.PathEscape(key.Name+"='"+strings.ReplaceAll(key.Value, "'", "''")+"'") + ")"
 		}
-		again, err := ParseReference("https://host/education/users/"+url.PathEscape(key.Value), userSets)
+		again, err := ParseReference(link, userSets)
 		if err != nil || again != key {
 			t.Fatalf("%q gave %+v, which gave %+v (%v)", text, key, again, err)
 		}

@@ -1,6 +1,7 @@
 package odata
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -74,5 +75,5 @@ func property(name, option string, resource Resource) (Field, error) {
 	if _, navigation, ok := resource.navigation(name); ok {
 		return Field{}, Errorf(NotSupported, navigation, "the navigation property %s is not supported in %s", navigation, option)
 	}
-	return Field{}, Errorf(InvalidRequest, shown, "unknown property %q in %s", shown, option)
+	return Field{}, Errorf(InvalidRequest, cmp.Or(shown, option), "unknown property %q in %s", shown, option)
 }

@@ -196,6 +196,9 @@ func FuzzQuery(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
+		if len(raw) <= maxQuery {
+			checkTime(t, "parse", maxParse, func() { _, _ = ParseQuery(raw, everything) })
+		}
 		query, err := ParseQuery(raw, everything)
 		again, errAgain := ParseQuery(raw, everything)
 		if fmt.Sprint(err) != fmt.Sprint(errAgain) || !reflect.DeepEqual(query, again) {
@@ -209,5 +212,6 @@ func FuzzQuery(f *testing.F) {
 		if decoded, _ := url.QueryUnescape(raw); strings.Contains(raw, "=") && reflect.DeepEqual(query, &Query{}) && !silent.MatchString(decoded) {
 			t.Errorf("%q was ignored", raw)
 		}
+		checkQuery(t, query)
 	})
 }

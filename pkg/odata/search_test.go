@@ -172,12 +172,18 @@ func FuzzSearch(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > MaxOptionLength {
+			return // ParseQuery refuses it.
+		}
+		checkTime(t, "parse", maxParse, func() { _, _ = parseSearch(text, everything) })
 		search, err := parseSearch(text, everything)
 		if err != nil {
 			checkFault(t, err)
 			return
 		}
-		checkSearch(t, search)
+		if terms := checkSearch(t, search); terms > MaxSearchTerms {
+			t.Fatalf("%q became %d terms", text, terms)
+		}
 		again, err := parseSearch(search.String(), everything)
 		if err != nil || !reflect.DeepEqual(again, search) {
 			t.Fatalf("%q became %s, which became %v (%v)", text, search, again, err)
@@ -185,8 +191,8 @@ func FuzzSearch(f *testing.F) {
 	})
 }
 
-// checkSearch checks what a search promises its consumer.
-func checkSearch(t *testing.T, search Search) {
+// checkSearch checks what a search promises its consumer, and returns the number of its terms.
+func checkSearch(t *testing.T, search Search) (terms int) {
 	t.Helper()
 	var operands []Search
 	switch search := search.(type) {
@@ -195,10 +201,9 @@ func checkSearch(t *testing.T, search Search) {
 		if search.Text == "" || search.Property != "" && (field.Name != search.Property || !field.Searchable) {
 			t.Fatalf("got an unchecked term: %+v", search)
 		}
-		return
+		return 1
 	case *SearchNot:
-		checkSearch(t, search.Operand)
-		return
+		return checkSearch(t, search.Operand)
 	case *SearchAnd:
 		operands = search.Operands
 	case *SearchOr:
@@ -210,6 +215,7 @@ func checkSearch(t *testing.T, search Search) {
 		t.Fatalf("got %d operands", len(operands))
 	}
 	for _, operand := range operands {
-		checkSearch(t, operand)
+		terms += checkSearch(t, operand)
 	}
+	return terms
 }

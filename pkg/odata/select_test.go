@@ -52,6 +52,7 @@ func TestSelectRefuses(t *testing.T) {
 		{"empty name", "id,,note", InvalidRequest, OptionSelect},
 		{"comma at the end", "id,", InvalidRequest, OptionSelect},
 		{"comma alone", ",", InvalidRequest, OptionSelect},
+		{"unprintable", "\u200b", InvalidRequest, OptionSelect},
 		{"too many", strings.Repeat("id,", MaxSelect) + "note", InvalidRequest, OptionSelect},
 	}
 	for _, test := range tests {
@@ -68,6 +69,10 @@ func FuzzSelect(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > MaxOptionLength {
+			return // ParseQuery refuses it.
+		}
+		checkTime(t, "parse", maxParse, func() { _, _ = parseSelect(text, everything) })
 		names, err := parseSelect(text, everything)
 		if err != nil {
 			checkFault(t, err)

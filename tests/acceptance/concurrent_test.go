@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -77,9 +78,12 @@ func inParallel(count, limit int, call func(i int)) {
 	calls.Wait()
 }
 
-// checkFile runs "education check" on the data of a service that does not run.
+// checkFile runs "education check" on the data of a service that does not run, if that keeps any.
 func (s *server) checkFile(t testing.TB) {
 	t.Helper()
+	if s.backend != nil {
+		return
+	}
 	command := exec.Command(binary, "check")
 	command.Env, command.Dir = s.env, t.TempDir()
 	if output, err := command.CombinedOutput(); err != nil {
@@ -109,6 +113,9 @@ func below(t testing.TB, connection *ldap.Conn, base string) []*ldap.Entry {
 // there twice. It reads over LDAP, past everything that the API might hide.
 func (s *server) checkReferences(t testing.TB) {
 	t.Helper()
+	if s.backend != nil {
+		time.Sleep(serverPatience) // slapo-refint takes links out some time after the entry.
+	}
 	connection := s.administrator(t)
 	users, schools := map[string]bool{}, map[string]bool{}
 	once := map[string]string{}
@@ -142,7 +149,7 @@ func (s *server) checkReferences(t testing.TB) {
 		}
 		for _, attribute := range []string{"member", "openCloudEducationTeacherMember"} {
 			for _, dn := range entry.GetAttributeValues(attribute) {
-				if !users[strings.ToLower(dn)] {
+				if dn != "" && !users[strings.ToLower(dn)] { // A class without members has the empty DN as one.
 					t.Errorf("%s of %s is %s, who does not exist", attribute, entry.DN, dn)
 				}
 			}

@@ -318,6 +318,7 @@ func canonicalSegments(path string) []string {
 // TestContractChecksExchanges shows that the check is able to fail: every exchange below departs from the contract in
 // one thing.
 func TestContractChecksExchanges(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	const (
 		id   = "6f0b4d3e-2a56-7c1c-9d3e-0a1b2c3d4e5f"

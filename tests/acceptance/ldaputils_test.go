@@ -139,6 +139,7 @@ func startWithPeople(t *testing.T, env ...string) directoryWithPeople {
 }
 
 func TestLDAPSearch(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	require(t, "ldap-utils", ldapPrograms...)
 	d := startWithPeople(t)
@@ -227,6 +228,7 @@ func TestLDAPSearch(t *testing.T) {
 // TestLDAPWrites changes the directory with ldap-utils as the administrator, sees each change over HTTP at once, and sees
 // changes over HTTP with ldap-utils.
 func TestLDAPWrites(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	require(t, "ldap-utils", ldapPrograms...)
 	d := startWithPeople(t)
@@ -286,6 +288,7 @@ func TestLDAPWrites(t *testing.T) {
 }
 
 func TestLDAPPasswords(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	require(t, "ldap-utils", ldapPrograms...)
 	d := startWithPeople(t)
@@ -339,6 +342,7 @@ func TestLDAPPasswords(t *testing.T) {
 
 // TestLDAPRefusals tries every write as everybody who may not, and expects that nothing has changed.
 func TestLDAPRefusals(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	require(t, "ldap-utils", ldapPrograms...)
 	d := startWithPeople(t)
@@ -400,6 +404,7 @@ func TestLDAPRefusals(t *testing.T) {
 
 // TestLDAPWithTLS uses StartTLS and ldaps with a certificate of the test's own.
 func TestLDAPWithTLS(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	require(t, "ldap-utils", ldapPrograms...)
 	certificate, key := makeCertificate(t)
@@ -477,6 +482,7 @@ func makeCertificate(t testing.TB) (certificate, key string) {
 
 // TestMalformedLDAP sends packets that are none. Each may cost its own connection, and neither another one nor memory.
 func TestMalformedLDAP(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	s := start(t)
 	witness := s.administrator(t)

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -196,86 +194,4 @@ func TestUnanswerable(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestWalk walks through 1,000 users in pages while others are created, renamed, and deleted. Each of the 1,000 is on
-// exactly one page, whatever the order; nobody is on two.
-func TestWalk(t *testing.T) {
-	t.Parallel()
-	const users, leaving, size = 1000, 60, 50
-	w := world{T: t, server: start(t)}
-	staying := make([]string, users)
-	gone := make([]string, leaving)
-	inParallel(users+leaving, workers, func(i int) {
-		made := w.server.mustTry(t, http.MethodPost, "/users", with(aUser(), entity{"surname": fmt.Sprintf("Surname %d", i%7)}))
-		if made == nil || !made.wantStatus(http.StatusCreated) {
-			return
-		}
-		if i < users {
-			staying[i] = made.id()
-		} else {
-			gone[i-users] = made.id()
-		}
-	})
-	stop := make(chan struct{})
-	var writers sync.WaitGroup
-	writers.Go(func() {
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			w.server.mustTry(t, http.MethodPost, "/users", with(aUser(), entity{"surname": "Surname 3"}))
-			w.server.mustTry(t, http.MethodPatch, "/users/"+staying[i*37%users], entity{"surname": fmt.Sprintf("Renamed %d", i)})
-			if i < leaving {
-				w.server.mustTry(t, http.MethodDelete, "/users/"+gone[i], nil)
-			}
-		}
-	})
-	for name, first := range map[string]string{
-		"by id":             asking("$top", fmt.Sprint(size), "$select", "id"),
-		"by a property":     asking("$top", fmt.Sprint(size), "$select", "id", "$orderby", "surname,displayName desc"),
-		"of those selected": asking("$top", fmt.Sprint(size), "$select", "id", "$filter", "userType eq 'Member'"),
-	} {
-		seen := w.walk("/users"+first, size)
-		missing := slices.DeleteFunc(slices.Clone(staying), func(id string) bool { return seen[id] == 1 })
-		if len(missing) > 0 {
-			t.Errorf("%s: %d of %d users are not on exactly one page", name, len(missing), users)
-		}
-		for id, times := range seen {
-			if times > 1 {
-				t.Errorf("%s: %s is there %d times", name, id, times)
-			}
-		}
-	}
-	close(stop)
-	writers.Wait()
-}
-
-// walk follows the links of a list to its end and returns how often each entity was met.
-func (w world) walk(path string, size int) map[string]int {
-	w.Helper()
-	root := "http://" + w.server.http + w.server.root + "/v1.0/education"
-	seen := map[string]int{}
-	for range 200 {
-		page := w.get(path).want(http.StatusOK)
-		ids := page.ids()
-		if len(ids) > size {
-			w.Errorf("%s has %d entities", page.what, len(ids))
-		}
-		for _, id := range ids {
-			seen[id]++
-		}
-		if page.next() == "" {
-			return seen
-		}
-		next, ok := strings.CutPrefix(page.next(), root)
-		if !ok {
-			w.Fatalf("the link %s does not lead to %s", page.next(), root)
-		}
-		path = next
-	}
-	w.Fatalf("the walk does not end")
-	return nil
 }

@@ -45,6 +45,7 @@ func readmeScript(t *testing.T, heading string) string {
 
 // TestREADMESession runs the session of the README exactly as it is printed.
 func TestREADMESession(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	require(t, "ldap-utils", "ldapsearch")
 	require(t, "curl", "curl")
@@ -91,6 +92,7 @@ func TestREADMESession(t *testing.T) {
 
 // TestREADMESettings expects that the README and "education config" name the same settings with the same defaults.
 func TestREADMESettings(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	documented := map[string]string{}
 	row := regexp.MustCompile("(?m)^\\| `(EDUCATION_[A-Z_]+)` \\| *(?:`([^`]*)`)? *\\|")
@@ -117,6 +119,7 @@ func TestREADMESettings(t *testing.T) {
 
 // TestREADMEFiles expects that every file that the README links to is there.
 func TestREADMEFiles(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	content, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -134,6 +137,7 @@ func TestREADMEFiles(t *testing.T) {
 // TestStartsAtOnce expects that the service answers within a second of its start, with a new directory and with an
 // existing one.
 func TestStartsAtOnce(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	s := start(t)
 	for range 3 { // The machine may be busy; a service that is slow is slow each time.
@@ -158,6 +162,7 @@ var errStays = errors.New("it does not stop")
 
 // TestMakeRun runs the service as the README says, only that its folder and its ports are others.
 func TestMakeRun(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	require(t, "make", "make")
 	folder := t.TempDir()

@@ -103,6 +103,7 @@ func TestTokenSettings(t *testing.T) {
 
 // TestFaultySettings shows that the service does not start with settings that it cannot follow, and names all of them.
 func TestFaultySettings(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	tests := map[string]struct {
 		settings []string
@@ -148,6 +149,7 @@ func TestFaultySettings(t *testing.T) {
 // TestOneServiceForOneFolder shows that a second service does not start on the data of a running one, and leaves it
 // alone.
 func TestOneServiceForOneFolder(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	s := start(t)
 	user := s.user(t)
@@ -161,6 +163,7 @@ func TestOneServiceForOneFolder(t *testing.T) {
 
 // TestBases shows that the entries are where the settings say, also by the names that OpenCloud has for them.
 func TestBases(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	s := start(t, "OC_LDAP_USER_BASE_DN=ou=people,dc=example,dc=org", "EDUCATION_LDAP_CLASS_BASE_DN=ou=classes,dc=example,dc=org",
 		"GRAPH_LDAP_SCHOOL_BASE_DN=ou=schools,dc=example,dc=org")
@@ -174,6 +177,7 @@ func TestBases(t *testing.T) {
 
 // TestLDAPListenerOff shows that an empty address turns the LDAP listener off.
 func TestLDAPListenerOff(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	s := start(t, "EDUCATION_LDAP_LISTEN=")
 	if s.ldap != "" {
@@ -184,6 +188,7 @@ func TestLDAPListenerOff(t *testing.T) {
 
 // TestFilesOfTheDataFolder shows that nobody but the owner can read what the service writes.
 func TestFilesOfTheDataFolder(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	s := start(t)
 	about, err := os.Stat(s.dataDir)

@@ -508,7 +508,7 @@ func (s *server) checkPlacement(t *testing.T) {
 	for _, entry := range below(t, s.administrator(t), namingContext) {
 		name, parent, _ := strings.Cut(entry.DN, ",")
 		switch {
-		case bases[entry.DN], parent == namingContext && (name == "cn=admin" || name == "cn=reader"):
+		case bases[entry.DN], parent == namingContext && slices.Contains([]string{"cn=admin", "cn=reader", "cn=education"}, name):
 		case bases[parent] && name == "openCloudUUID="+entry.GetAttributeValue("openCloudUUID"):
 		default:
 			t.Errorf("there is an entry at %q", entry.DN)

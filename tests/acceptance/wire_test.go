@@ -267,6 +267,7 @@ const compatibilityPath = "../../docs/compatibility.md"
 
 // TestCompatibilityDocument keeps docs/compatibility.md equal to the rows. Run it with -update after a change of them.
 func TestCompatibilityDocument(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	want := compatibilityDocument()
 	if *update {
@@ -285,6 +286,7 @@ func TestCompatibilityDocument(t *testing.T) {
 
 // TestRows proves that the rows are whole: each has a name of its own, and gives a reason exactly if it needs one.
 func TestRows(t *testing.T) {
+	embeddedOnly(t)
 	t.Parallel()
 	for _, section := range sections() {
 		seen := map[string]bool{}

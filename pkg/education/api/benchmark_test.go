@@ -2,15 +2,12 @@ package api_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -205,86 +202,4 @@ func BenchmarkDirectory(b *testing.B) {
 			b.Fatal(err)
 		}
 	})
-}
-
-// BenchmarkPages walks 20,000 users in pages of 100 and measures an early and a late page: the cost of a page must not
-// grow with its depth.
-func BenchmarkPages(b *testing.B) {
-	const users, size = 20_000, 100
-	s := newBenchmark(b, users)
-	links := []string{"/users?$top=" + strconv.Itoa(size)}
-	for len(links) < users/size {
-		var page struct {
-			Next string `json:"@odata.nextLink"`
-		}
-		body := s.get(b, links[len(links)-1])
-		if err := json.Unmarshal(body, &page); err != nil || page.Next == "" {
-			b.Fatalf("page %d has no next one (error %v)", len(links), err)
-		}
-		links = append(links, strings.TrimPrefix(page.Next, s.url))
-	}
-	for _, number := range []int{2, users / size} {
-		b.Run("page-"+strconv.Itoa(number), func(b *testing.B) {
-			for b.Loop() {
-				s.get(b, links[number-1])
-			}
-		})
-	}
-}
-
-// BenchmarkLargeList lists 100,000 users and reports when the first byte came and how much larger the process has
-// become, in MiB of memory in use after the list.
-func BenchmarkLargeList(b *testing.B) {
-	s := newBenchmark(b, 100_000)
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	var first time.Duration
-	peak := uint64(0)
-	for b.Loop() {
-		request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.url+"/users", nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+benchmarkToken)
-		start := time.Now()
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			b.Fatal(err)
-		}
-		buffer := make([]byte, 64<<10)
-		for read := 0; err == nil; {
-			var n int
-			if n, err = response.Body.Read(buffer); first == 0 && n > 0 {
-				first = time.Since(start)
-			}
-			if read += n; read>>22 != (read-n)>>22 {
-				runtime.ReadMemStats(&after)
-				peak = max(peak, after.HeapInuse)
-			}
-		}
-		_ = response.Body.Close()
-	}
-	b.ReportMetric(float64(first.Microseconds())/1000, "ms-to-first-byte")
-	b.ReportMetric((float64(peak)-float64(before.HeapInuse))/(1<<20), "MiB-added")
-}
-
-// get returns the body of a response.
-func (s *benchmark) get(b *testing.B, path string) []byte {
-	b.Helper()
-	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.url+path, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+benchmarkToken)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		b.Fatalf("GET %s: got status %d and error %v", path, response.StatusCode, err)
-	}
-	return body
 }

@@ -40,7 +40,27 @@ func (a *API) shapeOf(r *http.Request, set *education.EntitySet, query *odata.Qu
 	if err != nil {
 		return nil, err
 	}
-	return newShape(set, query, level, serviceRoot(r)), nil
+	s := newShape(set, query, level, serviceRoot(r))
+	if a.rules.Compatible && s.names == nil {
+		s.names = compatibleNames(set)
+	}
+	return s, nil
+}
+
+// compatibleNames returns the properties that a response in the manner of OpenCloud's graph service shows if the client
+// selects none; nil stands for all. OpenCloud's own Go client (libre-graph-api-go 1.0.8) fails on a class with a
+// property that it does not know, and it knows no times.
+func compatibleNames(set *education.EntitySet) []string {
+	if set != education.Classes {
+		return nil
+	}
+	var names []string
+	for _, property := range set.Properties {
+		if property.Type != education.DateTime {
+			names = append(names, property.Name)
+		}
+	}
+	return names
 }
 
 func newShape(set *education.EntitySet, query *odata.Query, level odata.Metadata, root string) *shape {

@@ -47,6 +47,42 @@ func TestListDown(t *testing.T) {
 	}
 }
 
+// TestTimesOfClasses holds that OpenCloud's Go client can read the classes of a service that is compatible: it fails on
+// any property that it does not know.
+func TestTimesOfClasses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, query string
+		rules       education.Rules
+		want        bool
+	}{
+		{"contract", "", contract, true},
+		{"opencloud", "", compatible, false},
+		{"opencloud, selected", "?$select=displayName,createdDateTime,lastModifiedDateTime", compatible, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(newDirectory(t, test.rules), test.rules)
+			created := s.must(t, http.StatusCreated, "POST", "/classes", `{"displayName": "5a", "classification": "class", "externalId": "5a"}`)
+			responses := []string{
+				s.must(t, http.StatusOK, "GET", "/classes"+test.query, "").Body.String(),
+				s.must(t, http.StatusOK, "GET", "/classes/5a"+test.query, "").Body.String(),
+			}
+			if test.query == "" {
+				responses = append(responses, created.Body.String())
+			}
+			for _, response := range responses {
+				for _, name := range []string{"createdDateTime", "lastModifiedDateTime"} {
+					if got := strings.Contains(response, name); got != test.want {
+						t.Errorf("%s is in the response: %t, want %t: %s", name, got, test.want, response)
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestListBreaks holds that a directory which fails in the middle of a list breaks the connection, so that the client
 // cannot take what it has for the whole.
 func TestListBreaks(t *testing.T) {

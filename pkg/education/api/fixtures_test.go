@@ -55,6 +55,7 @@ func serve(api *API) *service {
 	router.MethodNotAllowed(middleware.MethodNotAllowed(router))
 	for _, path := range []string{root, "/v1.0/education"} {
 		router.Mount(path, api.Routes())
+		router.Mount(strings.TrimSuffix(path, "/education"), api.Metadata())
 	}
 	s.Handler = router
 	return s
@@ -166,10 +167,14 @@ func readAll(response *http.Response) (string, error) {
 	return string(body), err
 }
 
-// walk calls a function for each route.
+// walk calls a function for each route below education.
 func walk(tb testing.TB, visit func(method, route string)) {
 	tb.Helper()
-	routes := New(Config{Rules: contract}).Routes()
+	walkRoutes(tb, New(Config{Rules: contract}).Routes(), visit)
+}
+
+func walkRoutes(tb testing.TB, routes chi.Routes, visit func(method, route string)) {
+	tb.Helper()
 	err := chi.Walk(routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		visit(method, route)
 		return nil

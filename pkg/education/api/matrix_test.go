@@ -42,6 +42,8 @@ type place struct {
 	kind kind
 	// nav is a navigation property of the entities that the route returns.
 	nav string
+	// above says that the route is one of the service above education.
+	above bool
 }
 
 // The routes that answer options; noOptions are those that answer none.
@@ -58,12 +60,12 @@ var (
 			unsupported: map[string]string{"{nav}": "{nav}"},
 		},
 		"$orderby": {
-			value: "displayName desc", effect: wantNames("Beta", "Alpha"),
+			value: "displayName desc", effect: wantDescending,
 			malformed:   map[string]string{"foo": "foo", "displayName up": "$orderby", "displayName,displayName": "displayName"},
 			unsupported: map[string]string{"length(displayName)": "$orderby", "id": "id"},
 		},
-		"$top":   {value: "1", effect: wantPage(1, true), malformed: wrongNumbers("$top")},
-		"$skip":  {value: "1", effect: wantPage(1, false), malformed: wrongNumbers("$skip")},
+		"$top":   {value: "1", effect: wantFirst, malformed: wrongNumbers("$top")},
+		"$skip":  {value: "1", effect: wantSecond, malformed: wrongNumbers("$skip")},
 		"$count": {value: "true", effect: wantCount(2), malformed: map[string]string{"1": "$count", "yes": "$count"}},
 		"$search": {
 			value: "beta", effect: wantNames("Beta"),
@@ -72,7 +74,7 @@ var (
 		},
 		"$expand":    expandProbe,
 		"$format":    formatProbe,
-		"$skiptoken": {value: "{cursor}", effect: wantPage(1, false), malformed: map[string]string{"x": "$skiptoken", "AAAA": "$skiptoken"}},
+		"$skiptoken": {value: "{cursor}", effect: wantSecond, malformed: map[string]string{"x": "$skiptoken", "AAAA": "$skiptoken"}},
 	}
 	countKind = kind{
 		"$filter": {
@@ -88,66 +90,76 @@ var (
 		malformed:   map[string]string{"foo": "foo", "{nav}(": "$expand", "{nav}($select=foo)": "foo", "{nav},{nav}": "{nav}"},
 		unsupported: map[string]string{"*": "*", "{nav}/$ref": "{nav}/$ref", "{nav}($expand=schools)": "$expand", "{nav}($skip=1)": "$skip"},
 	}
-	formatProbe = probe{value: "json", effect: wantJSON, malformed: map[string]string{"xml": "$format"}}
-	refKind     = kind{"$id": refProbe, "@id": refProbe}
-	refProbe    = probe{value: "{target}", effect: wantRemoved, malformed: map[string]string{"x": "@odata.id", "/schools/x": "@odata.id"}}
-	noOptions   = kind{}
+	formatProbe = probe{
+		value: "application/json;odata.metadata=none", effect: wantUnannotated,
+		malformed: map[string]string{"xml": "$format", "json;odata.metadata=all": "$format", "json;charset=x": "$format"},
+	}
+	refKind   = kind{"$id": refProbe, "@id": refProbe}
+	refProbe  = probe{value: "{target}", effect: wantRemoved, malformed: map[string]string{"x": "@odata.id", "/schools/x": "@odata.id"}}
+	noOptions = kind{}
+
+	documentKind = kind{"$format": {value: "json", effect: wantDocument, malformed: map[string]string{"xml": "$format"}}}
+	modelKind    = kind{"$format": {value: "json", effect: wantModel, malformed: map[string]string{"pdf": "$format"}}}
 )
 
 // places has a row for each route.
 var places = map[string]place{
-	"GET /schools":             {"/schools", listKind, "users"},
-	"GET /schools/$count":      {"/schools/$count", countKind, ""},
-	"POST /schools":            {"/schools", noOptions, ""},
-	"GET /schools/{school}":    {"/schools/a", entityKind, "classes"},
-	"PATCH /schools/{school}":  {"/schools/a", noOptions, ""},
-	"DELETE /schools/{school}": {"/schools/a", noOptions, ""},
+	"GET /":            {path: "/", kind: documentKind, above: true},
+	"GET /$metadata":   {path: "/$metadata", kind: modelKind, above: true},
+	"GET /%24metadata": {path: "/%24metadata", kind: modelKind, above: true},
 
-	"GET /users":           {"/users", listKind, "schools"},
-	"GET /users/$count":    {"/users/$count", countKind, ""},
-	"POST /users":          {"/users", noOptions, ""},
-	"GET /users/{user}":    {"/users/a", entityKind, "taughtClasses"},
-	"PATCH /users/{user}":  {"/users/a", noOptions, ""},
-	"DELETE /users/{user}": {"/users/a", noOptions, ""},
+	"GET /schools":             {path: "/schools", kind: listKind, nav: "users"},
+	"GET /schools/$count":      {path: "/schools/$count", kind: countKind},
+	"POST /schools":            {path: "/schools", kind: noOptions},
+	"GET /schools/{school}":    {path: "/schools/a", kind: entityKind, nav: "classes"},
+	"PATCH /schools/{school}":  {path: "/schools/a", kind: noOptions},
+	"DELETE /schools/{school}": {path: "/schools/a", kind: noOptions},
 
-	"GET /classes":            {"/classes", listKind, "members"},
-	"GET /classes/$count":     {"/classes/$count", countKind, ""},
-	"POST /classes":           {"/classes", noOptions, ""},
-	"GET /classes/{class}":    {"/classes/a", entityKind, "teachers"},
-	"PATCH /classes/{class}":  {"/classes/a", noOptions, ""},
-	"DELETE /classes/{class}": {"/classes/a", noOptions, ""},
+	"GET /users":           {path: "/users", kind: listKind, nav: "schools"},
+	"GET /users/$count":    {path: "/users/$count", kind: countKind},
+	"POST /users":          {path: "/users", kind: noOptions},
+	"GET /users/{user}":    {path: "/users/a", kind: entityKind, nav: "taughtClasses"},
+	"PATCH /users/{user}":  {path: "/users/a", kind: noOptions},
+	"DELETE /users/{user}": {path: "/users/a", kind: noOptions},
 
-	"GET /schools/{school}/users":                   {"/schools/a/users", listKind, "classes"},
-	"GET /schools/{school}/users/$count":            {"/schools/a/users/$count", countKind, ""},
-	"POST /schools/{school}/users":                  {"/schools/a/users", noOptions, ""},
-	"POST /schools/{school}/users/$ref":             {"/schools/a/users/$ref", noOptions, ""},
-	"DELETE /schools/{school}/users/$ref":           {"/schools/a/users/$ref", refKind, ""},
-	"DELETE /schools/{school}/users/{user}/$ref":    {"/schools/a/users/a/$ref", noOptions, ""},
-	"GET /schools/{school}/classes":                 {"/schools/a/classes", listKind, "schools"},
-	"GET /schools/{school}/classes/$count":          {"/schools/a/classes/$count", countKind, ""},
-	"POST /schools/{school}/classes":                {"/schools/a/classes", noOptions, ""},
-	"POST /schools/{school}/classes/$ref":           {"/schools/a/classes/$ref", noOptions, ""},
-	"DELETE /schools/{school}/classes/$ref":         {"/schools/a/classes/$ref", refKind, ""},
-	"DELETE /schools/{school}/classes/{class}/$ref": {"/schools/a/classes/a/$ref", noOptions, ""},
+	"GET /classes":            {path: "/classes", kind: listKind, nav: "members"},
+	"GET /classes/$count":     {path: "/classes/$count", kind: countKind},
+	"POST /classes":           {path: "/classes", kind: noOptions},
+	"GET /classes/{class}":    {path: "/classes/a", kind: entityKind, nav: "teachers"},
+	"PATCH /classes/{class}":  {path: "/classes/a", kind: noOptions},
+	"DELETE /classes/{class}": {path: "/classes/a", kind: noOptions},
 
-	"GET /classes/{class}/members":                 {"/classes/a/members", listKind, "schools"},
-	"GET /classes/{class}/members/$count":          {"/classes/a/members/$count", countKind, ""},
-	"POST /classes/{class}/members/$ref":           {"/classes/a/members/$ref", noOptions, ""},
-	"DELETE /classes/{class}/members/$ref":         {"/classes/a/members/$ref", refKind, ""},
-	"DELETE /classes/{class}/members/{user}/$ref":  {"/classes/a/members/a/$ref", noOptions, ""},
-	"GET /classes/{class}/teachers":                {"/classes/a/teachers", listKind, "classes"},
-	"GET /classes/{class}/teachers/$count":         {"/classes/a/teachers/$count", countKind, ""},
-	"POST /classes/{class}/teachers/$ref":          {"/classes/a/teachers/$ref", noOptions, ""},
-	"DELETE /classes/{class}/teachers/$ref":        {"/classes/a/teachers/$ref", refKind, ""},
-	"DELETE /classes/{class}/teachers/{user}/$ref": {"/classes/a/teachers/a/$ref", noOptions, ""},
-	"GET /classes/{class}/schools":                 {"/classes/a/schools", listKind, "users"},
-	"GET /classes/{class}/schools/$count":          {"/classes/a/schools/$count", countKind, ""},
-	"GET /users/{user}/schools":                    {"/users/a/schools", listKind, "classes"},
-	"GET /users/{user}/schools/$count":             {"/users/a/schools/$count", countKind, ""},
-	"GET /users/{user}/classes":                    {"/users/a/classes", listKind, "teachers"},
-	"GET /users/{user}/classes/$count":             {"/users/a/classes/$count", countKind, ""},
-	"GET /users/{user}/taughtClasses":              {"/users/a/taughtClasses", listKind, "members"},
-	"GET /users/{user}/taughtClasses/$count":       {"/users/a/taughtClasses/$count", countKind, ""},
+	"GET /schools/{school}/users":                   {path: "/schools/a/users", kind: listKind, nav: "classes"},
+	"GET /schools/{school}/users/$count":            {path: "/schools/a/users/$count", kind: countKind},
+	"POST /schools/{school}/users":                  {path: "/schools/a/users", kind: noOptions},
+	"POST /schools/{school}/users/$ref":             {path: "/schools/a/users/$ref", kind: noOptions},
+	"DELETE /schools/{school}/users/$ref":           {path: "/schools/a/users/$ref", kind: refKind},
+	"DELETE /schools/{school}/users/{user}/$ref":    {path: "/schools/a/users/a/$ref", kind: noOptions},
+	"GET /schools/{school}/classes":                 {path: "/schools/a/classes", kind: listKind, nav: "schools"},
+	"GET /schools/{school}/classes/$count":          {path: "/schools/a/classes/$count", kind: countKind},
+	"POST /schools/{school}/classes":                {path: "/schools/a/classes", kind: noOptions},
+	"POST /schools/{school}/classes/$ref":           {path: "/schools/a/classes/$ref", kind: noOptions},
+	"DELETE /schools/{school}/classes/$ref":         {path: "/schools/a/classes/$ref", kind: refKind},
+	"DELETE /schools/{school}/classes/{class}/$ref": {path: "/schools/a/classes/a/$ref", kind: noOptions},
+
+	"GET /classes/{class}/members":                 {path: "/classes/a/members", kind: listKind, nav: "schools"},
+	"GET /classes/{class}/members/$count":          {path: "/classes/a/members/$count", kind: countKind},
+	"POST /classes/{class}/members/$ref":           {path: "/classes/a/members/$ref", kind: noOptions},
+	"DELETE /classes/{class}/members/$ref":         {path: "/classes/a/members/$ref", kind: refKind},
+	"DELETE /classes/{class}/members/{user}/$ref":  {path: "/classes/a/members/a/$ref", kind: noOptions},
+	"GET /classes/{class}/teachers":                {path: "/classes/a/teachers", kind: listKind, nav: "classes"},
+	"GET /classes/{class}/teachers/$count":         {path: "/classes/a/teachers/$count", kind: countKind},
+	"POST /classes/{class}/teachers/$ref":          {path: "/classes/a/teachers/$ref", kind: noOptions},
+	"DELETE /classes/{class}/teachers/$ref":        {path: "/classes/a/teachers/$ref", kind: refKind},
+	"DELETE /classes/{class}/teachers/{user}/$ref": {path: "/classes/a/teachers/a/$ref", kind: noOptions},
+	"GET /classes/{class}/schools":                 {path: "/classes/a/schools", kind: listKind, nav: "users"},
+	"GET /classes/{class}/schools/$count":          {path: "/classes/a/schools/$count", kind: countKind},
+	"GET /users/{user}/schools":                    {path: "/users/a/schools", kind: listKind, nav: "classes"},
+	"GET /users/{user}/schools/$count":             {path: "/users/a/schools/$count", kind: countKind},
+	"GET /users/{user}/classes":                    {path: "/users/a/classes", kind: listKind, nav: "teachers"},
+	"GET /users/{user}/classes/$count":             {path: "/users/a/classes/$count", kind: countKind},
+	"GET /users/{user}/taughtClasses":              {path: "/users/a/taughtClasses", kind: listKind, nav: "members"},
+	"GET /users/{user}/taughtClasses/$count":       {path: "/users/a/taughtClasses/$count", kind: countKind},
 }
 
 // matrix is a row with the directory that it is tried on.
@@ -166,7 +178,9 @@ func TestOptions(t *testing.T) {
 	t.Parallel()
 	filled := newMatrixService(t)
 	routes := map[string]bool{}
-	walk(t, func(method, route string) { routes[method+" "+route] = true })
+	note := func(method, route string) { routes[method+" "+route] = true }
+	walk(t, note)
+	walkRoutes(t, New(Config{Rules: contract}).Metadata(), note)
 	for route := range places {
 		if !routes[route] {
 			t.Errorf("the row %s has no route", route)
@@ -222,7 +236,7 @@ func (m *matrix) checkAnswered(t *testing.T, option string, probe probe) {
 	t.Helper()
 	value := m.fill(t, probe.value)
 	for _, spelling := range []string{option, strings.ToUpper(option), url.QueryEscape(option)} {
-		probe.effect(t, m, m.service.send(m.method, m.path+"?"+spelling+"="+url.QueryEscape(value), ""))
+		probe.effect(t, m, m.ask(m.service, "?"+spelling+"="+url.QueryEscape(value), ""))
 	}
 	target := strings.Replace(option, "@id", "$id", 1)
 	for _, query := range []string{
@@ -249,14 +263,23 @@ func (m *matrix) checkUnanswered(t *testing.T, option string) {
 }
 
 func (m *matrix) refuse(query string) *httptest.ResponseRecorder {
-	return m.refusing.send(m.method, m.path+"?"+query, `{}`)
+	return m.ask(m.refusing, "?"+query, `{}`)
+}
+
+// ask sends a request to the route.
+func (m *matrix) ask(s *service, query, body string) *httptest.ResponseRecorder {
+	base := root
+	if m.above {
+		base = strings.TrimSuffix(root, "/education")
+	}
+	return s.sendTo(httptest.NewRequest(m.method, "http://education.example"+base+m.path+query, strings.NewReader(body)))
 }
 
 // fill replaces the words that stand for something else on each route.
 func (m *matrix) fill(t *testing.T, text string) string {
 	t.Helper()
 	if text == "{cursor}" {
-		return cursorOf(t, decodeList(t, m.service.send("GET", m.path+"?$top=1", "")).Next)
+		return cursorOf(t, decodeList(t, m.ask(m.service, "?$top=1", "")).Next)
 	}
 	target := "/users/b"
 	if strings.Contains(m.path, "/classes/$ref") {
@@ -266,7 +289,7 @@ func (m *matrix) fill(t *testing.T, text string) string {
 }
 
 // cursorOf returns the cursor of a link to the next page.
-func cursorOf(t *testing.T, link string) string {
+func cursorOf(t testing.TB, link string) string {
 	t.Helper()
 	parsed, err := url.Parse(link)
 	if err != nil || parsed.Query().Get("$skiptoken") == "" {
@@ -284,7 +307,7 @@ type list struct {
 }
 
 // decodeList reads a response that has to be a list.
-func decodeList(t *testing.T, response *httptest.ResponseRecorder) list {
+func decodeList(t testing.TB, response *httptest.ResponseRecorder) list {
 	t.Helper()
 	var got list
 	if err := json.Unmarshal(response.Body.Bytes(), &got); err != nil || response.Code != http.StatusOK || got.Value == nil {
@@ -332,20 +355,45 @@ func wantNames(want ...string) func(*testing.T, *matrix, *httptest.ResponseRecor
 	}
 }
 
-func wantPage(size int, more bool) func(*testing.T, *matrix, *httptest.ResponseRecorder) {
-	return func(t *testing.T, _ *matrix, response *httptest.ResponseRecorder) {
-		t.Helper()
-		if got := decodeList(t, response); len(got.Value) != size || (got.Next != "") != more {
-			t.Errorf("got %d entities and the link %q", len(got.Value), got.Next)
-		}
+// wantDescending wants the names in descending order, and the contrary of the contrary option.
+func wantDescending(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
+	t.Helper()
+	wantNames("Beta", "Alpha")(t, m, response)
+	wantNames("Alpha", "Beta")(t, m, m.ask(m.service, "?$orderby=displayName", ""))
+}
+
+// wantFirst wants one entity of the two, and a link that leads to the other.
+func wantFirst(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
+	t.Helper()
+	first := decodeList(t, response)
+	second := decodeList(t, m.service.follow(first.Next))
+	names := append(first.names(), second.names()...)
+	if slices.Sort(names); len(first.Value) != 1 || second.Next != "" || !slices.Equal(names, []string{"Alpha", "Beta"}) {
+		t.Errorf("got %d entities, and behind them the rest of %v and the link %q", len(first.Value), names, second.Next)
+	}
+}
+
+// wantSecond wants the one entity that is not on the first page of one.
+func wantSecond(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
+	t.Helper()
+	got, first := decodeList(t, response), decodeList(t, m.ask(m.service, "?$top=1", ""))
+	if len(got.Value) != 1 || got.Next != "" || slices.Equal(got.names(), first.names()) {
+		t.Errorf("got %v and the link %q behind %v", got.names(), got.Next, first.names())
 	}
 }
 
 func wantCount(want int) func(*testing.T, *matrix, *httptest.ResponseRecorder) {
-	return func(t *testing.T, _ *matrix, response *httptest.ResponseRecorder) {
+	return func(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
 		t.Helper()
 		if got := decodeList(t, response); got.Count == nil || *got.Count != want || len(got.Value) != want {
 			t.Errorf("got %s", response.Body)
+		}
+		// It is that of all entities, however few are shown, and there because it is asked for.
+		if got := decodeList(t, m.ask(m.service, "?$count=true&$top=1", "")); got.Count == nil || *got.Count != want || len(got.Value) != 1 {
+			t.Errorf("with $top: got the count %v of %v", got.Count, got.names())
+		}
+		if got := decodeList(t, m.ask(m.service, "", "")); got.Count != nil {
+			t.Errorf("without the option: got the count %d", *got.Count)
 		}
 	}
 }
@@ -372,19 +420,60 @@ func wantExpanded(t *testing.T, m *matrix, response *httptest.ResponseRecorder) 
 		t.Errorf("got the context %q", context)
 	}
 	for _, entity := range values {
-		if targets, _ := entity[m.nav].([]any); len(targets) != 2 || len(entity) < 4 {
+		var names []string
+		targets, _ := entity[m.nav].([]any)
+		for _, target := range targets {
+			whole, _ := target.(map[string]any)
+			name, _ := whole["displayName"].(string)
+			names = append(names, name)
+			if whole["id"] == nil || len(whole) < 4 {
+				t.Errorf("got the target %v", whole)
+			}
+		}
+		slices.Sort(names)
+		if !slices.Equal(names, []string{"Alpha", "Beta"}) || entity["id"] == nil || len(entity) < 4 {
 			t.Errorf("got %v", entity)
 		}
 	}
+	if _, plain := entities(t, m.ask(m.service, "", "")); plain[0][m.nav] != nil {
+		t.Errorf("without the option: got %v", plain[0])
+	}
 }
 
-// wantJSON wants what the route answers without the option.
-func wantJSON(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
+// wantUnannotated wants what the route answers without the option, but for control information.
+func wantUnannotated(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
 	t.Helper()
+	const none = "application/json;odata.metadata=none"
 	context, got := entities(t, response)
-	plainContext, plain := entities(t, m.service.send("GET", m.path, ""))
-	if diff := cmp.Diff(plain, got); diff != "" || context != plainContext || response.Header().Get("Content-Type") != "application/json;odata.metadata=minimal" {
+	plainContext, plain := entities(t, m.ask(m.service, "", ""))
+	for _, entity := range plain {
+		if entity["@odata.etag"] == nil {
+			t.Errorf("without the option: got %v", entity)
+		}
+		delete(entity, "@odata.etag")
+	}
+	if diff := cmp.Diff(plain, got); diff != "" || context != "" || plainContext == "" || response.Header().Get("Content-Type") != none {
 		t.Errorf("got %v with context %q: %s", response.Header(), context, diff)
+	}
+}
+
+// wantDocument wants what the service document is without the option: it has one format.
+func wantDocument(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
+	t.Helper()
+	plain := m.ask(m.service, "", "").Body.String()
+	if got := response.Body.String(); response.Code != http.StatusOK || got != plain || !strings.Contains(got, `"name":"education"`) {
+		t.Errorf("got %d %s, want %s", response.Code, got, plain)
+	}
+}
+
+// wantModel wants the model in JSON, which is XML without the option.
+func wantModel(t *testing.T, m *matrix, response *httptest.ResponseRecorder) {
+	t.Helper()
+	if got := response.Header().Get("Content-Type"); response.Code != http.StatusOK || got != mediaJSON || !json.Valid(response.Body.Bytes()) {
+		t.Errorf("got %d %s", response.Code, got)
+	}
+	if plain := m.ask(m.service, "", ""); plain.Header().Get("Content-Type") != mediaXML || !strings.HasPrefix(plain.Body.String(), "<") {
+		t.Errorf("without the option: got %v %.40s", plain.Header(), plain.Body)
 	}
 }
 
@@ -394,7 +483,7 @@ func wantDigits(want string) func(*testing.T, *matrix, *httptest.ResponseRecorde
 		if got := response.Body.String(); got != want || response.Header().Get("Content-Type") != "text/plain" {
 			t.Errorf("got %d %v %q, want the digits %q", response.Code, response.Header(), got, want)
 		}
-		if all := m.service.send("GET", m.path, "").Body.String(); all != "2" {
+		if all := m.ask(m.service, "", "").Body.String(); all != "2" {
 			t.Errorf("without an option the count is %q", all)
 		}
 	}

@@ -29,13 +29,13 @@ func names() []string {
 	return all
 }
 
-func newListed(t *testing.T, rules education.Rules) education.Directory {
-	t.Helper()
-	directory := newDirectory(t, rules)
+func newListed(tb testing.TB, rules education.Rules) education.Directory {
+	tb.Helper()
+	directory := newDirectory(tb, rules)
 	s := newService(directory, rules)
-	s.must(t, http.StatusCreated, "POST", "/schools", `{"displayName":"A","schoolNumber":"1"}`)
+	s.must(tb, http.StatusCreated, "POST", "/schools", `{"displayName":"A","schoolNumber":"1"}`)
 	for i, name := range names() {
-		s.must(t, http.StatusCreated, "POST", "/schools/1/users", fmt.Sprintf(`{"displayName":"%s","onPremisesSamAccountName":"user%d"}`, name, i))
+		s.must(tb, http.StatusCreated, "POST", "/schools/1/users", fmt.Sprintf(`{"displayName":"%s","onPremisesSamAccountName":"user%d"}`, name, i))
 	}
 	return directory
 }
@@ -358,4 +358,62 @@ func TestCountRefuses(t *testing.T) {
 			t.Errorf("%s: got %q", path, got)
 		}
 	}
+}
+
+// FuzzCursor holds that no text is a cursor but what the service has given out, and that whatever position is in one, it
+// leads to a part of the list or is refused. The walk is what the list's own cursors are for.
+func FuzzCursor(f *testing.F) {
+	p := pages{key: []byte("secret")}
+	directory := newListed(f, contract)
+	s := serve(New(Config{Directory: directory, Rules: contract, CursorKey: p.key}))
+	for _, query := range []string{"", "$orderby=displayName"} {
+		cursor := cursorOf(f, decodeList(f, s.send("GET", "/users?$top=3&"+query, "")).Next)
+		position, ok := p.open(cursor, "/users?"+strings.Replace(query, "$", "%24", 1))
+		if !ok {
+			f.Fatalf("%s is not opened", cursor)
+		}
+		f.Add(cursor, query != "")
+		f.Add(position, query != "")
+	}
+	for _, seed := range []string{"", "AAAA", "eyJpIjoiMDAifQ", "e30", "*", "\xff"} {
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, ordered bool) {
+		if len(text) > odata.MaxCursorLength/2 {
+			return // Sealed, it would be refused for its length.
+		}
+		query, walk := "", "/users?"
+		if ordered {
+			query = "&$orderby=displayName"
+			walk += "%24orderby=displayName"
+		}
+		if position, ok := p.open(text, walk); ok {
+			// Line breaks and the last character's spare bits are no part of base64.
+			given := strings.NewReplacer("\r", "", "\n", "").Replace(text)
+			if last := len(given) - 1; p.seal(position, walk)[:last] != given[:last] {
+				t.Fatalf("%q is a cursor though nobody gave it out", text)
+			}
+		}
+		sealed := p.seal(text, walk)
+		if position, ok := p.open(sealed, walk); position != text || ok != (text != "") {
+			t.Fatalf("%q became %q, %t", text, position, ok)
+		}
+		for _, other := range []string{walk + "x", walk[1:], "", walk + text} {
+			if _, ok := p.open(sealed, other); ok && other != walk {
+				t.Fatalf("the cursor is one of %q, too", other)
+			}
+		}
+		for _, cursor := range []string{text, sealed} {
+			response := s.send("GET", "/users?$skiptoken="+url.QueryEscape(cursor)+query, "")
+			if response.Code != http.StatusOK {
+				checkFault(t, response, odata.InvalidRequest, odata.OptionSkipToken)
+				continue
+			}
+			got := decodeList(t, response).names()
+			slices.Sort(got)
+			if len(got) > listed || len(slices.Compact(got)) != len(got) {
+				t.Fatalf("%q leads to %q", cursor, got)
+			}
+		}
+	})
 }

@@ -251,6 +251,8 @@ func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''
 type generator struct {
 	*rand.Rand
 	population map[*education.EntitySet][]*known
+	// texts are those that stored values are chosen from.
+	texts []string
 }
 
 // maxLambdas is how deep any() nests.

@@ -9,7 +9,8 @@ import (
 
 // InPlace brings the entries of a directory up to date where they stand: those that OpenCloud, or this service without its
 // own schema, has written. They get the unique keys that follow from their values, and a note where a blank stands in for a
-// value. What keeps an entry from that is reported. It may be called again after an error.
+// value. Of several that claim one key, the oldest gets it, and all are reported, as is everything else that somebody has to
+// decide about. It may be called again after an error.
 func InPlace(ctx context.Context, side Side, options Options) (*Summary, error) {
 	j := newJob(options)
 	inventory, err := j.take(ctx, side, nil)

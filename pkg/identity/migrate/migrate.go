@@ -262,8 +262,11 @@ func (j *job) duplicate(clash identity.Clash) {
 	claimants := make([]string, len(clash.Claimants))
 	for n, h := range clash.Claimants {
 		holds := ""
-		if slices.Contains(clash.Holders, h) {
+		switch {
+		case slices.Contains(clash.Holders, h):
 			holds = ", which has the key"
+		case h == clash.Keeper:
+			holds = ", which is to have the key"
 		}
 		claimants[n] = fmt.Sprintf("%s (%s)%s", h.ID, h.DN, holds)
 	}

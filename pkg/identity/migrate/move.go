@@ -234,7 +234,7 @@ func (m *move) inTheWay(h, there *identity.Holding) bool {
 	}
 	for _, key := range h.Keys {
 		other := m.target.Claimant(key)
-		if other != nil && other.ID != h.ID && m.source.Keeps(key, h.ID) {
+		if other != nil && other.ID != h.ID && m.source.Keeps(key, h.ID) && !m.source.Claims(key, other.ID) {
 			m.leave(h, Conflict, fmt.Sprintf("its unique key %s is claimed by another entry in the target: %s (%s)", key, other.ID, other.DN))
 			return true
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/opencloud-eu/education/internal/passwordhash"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -95,6 +97,15 @@ func (c *Client) Features(ctx context.Context) (Features, error) {
 	return *in.server.features.Load(), nil
 }
 
+// IsPlain reports whether the server in use has nothing of this service's in its schema, as OpenCloud alone sets it up. Like
+// every operation it waits until it is known which server that is; while none answers, it reports false.
+func (c *Client) IsPlain() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), c.config.Timeout)
+	defer cancel()
+	features, err := c.Features(ctx)
+	return err == nil && features.SchemaKnown && !features.UniqueKeys
+}
+
 // Ready returns nil if a server answers and has the bases.
 func (c *Client) Ready(ctx context.Context) error {
 	for _, base := range c.config.Bases {
@@ -115,24 +126,40 @@ func (c *Client) Ready(ctx context.Context) error {
 	return nil
 }
 
-// maxTries is how often an operation is begun, as long as that is safe.
-const maxTries = 3
+// maxTries is how often an operation is begun, as long as that is safe, and busyPause the longest wait after a server has
+// said that it is busy.
+const (
+	maxTries  = 4
+	busyPause = 100 * time.Millisecond
+)
 
 // run carries out an operation on the server in use. When the connection fails, the server is doubted, and the operation
-// is repeated if repeatable says that this is safe.
+// is repeated if repeatable says that this is safe. After a time-out that is worth the while on another server alone.
 func (c *Client) run(ctx context.Context, repeatable func() bool, operation func(*lease) error) error {
+	var slow *server
+	var failed error
 	for try := 1; ; try++ {
 		in, err := c.keeper.use(ctx)
 		if err != nil {
 			return err
 		}
-		err = in.server.carryOut(ctx, operation)
-		if !faulty(ctx, err) {
-			return err
+		if in.server == slow {
+			return failed
 		}
-		c.keeper.doubt(in)
-		if try == maxTries || !repeatable() {
-			return err
+		failed = in.server.carryOut(ctx, operation)
+		switch code, _ := wire.CodeOf(failed); {
+		case code == wire.ResultBusy:
+			time.Sleep(rand.N(busyPause))
+		case faulty(ctx, failed):
+			c.keeper.doubt(in)
+		default:
+			return failed
+		}
+		if try == maxTries || ctx.Err() != nil || !repeatable() {
+			return failed
+		}
+		if errors.Is(failed, context.DeadlineExceeded) {
+			slow = in.server
 		}
 	}
 }

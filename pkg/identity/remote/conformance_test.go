@@ -53,10 +53,11 @@ func newClient(t testing.TB, config remote.Config) *remote.Client {
 	return client
 }
 
-func newDirectory(t *testing.T, operations identity.Operations, rules education.Rules, users, classes, schools string) *identity.Directory {
+func newDirectory(t *testing.T, client *remote.Client, rules education.Rules, users, classes, schools string) *identity.Directory {
 	t.Helper()
 	directory, err := identity.New(identity.Config{
-		Operations: identity.Traced(operations), UserBase: users, ClassBase: classes, SchoolBase: schools, Rules: rules,
+		Operations: identity.Traced(client), UserBase: users, ClassBase: classes, SchoolBase: schools, Rules: rules,
+		LooseMatching: true, LooseLinks: true, Plain: client.IsPlain,
 	})
 	if err != nil {
 		t.Fatal(err)

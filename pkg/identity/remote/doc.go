@@ -26,9 +26,11 @@
 //
 // A write is sent once. Where the connection breaks or the answer does not come, the write may or may not have been
 // carried out; the client then reads the entry, on the same server if that answers, and compares. If all that was asked
-// for is there, the write has succeeded. Otherwise the result is wire.ErrOutcomeUnknown: that the entry is unchanged now
-// does not say that the server will not yet come to the request. Who repeats the request gets the truth, because an Add
-// of the same entry and a Modify that was worked out from an older revision are refused.
+// for is there, the write has succeeded. On another server, to which changes may still be on their way, only what is there
+// counts: that an entry or a value is missing shows nothing. Otherwise the result is wire.ErrOutcomeUnknown: that the entry
+// is unchanged now does not say that the server will not yet come to the request. Who repeats the request gets the truth,
+// because an Add of the same entry and a Modify that was worked out from an older revision are refused. A Modify of nothing
+// but a password cannot be looked up, and is always unknown.
 //
 // # Bounds
 //

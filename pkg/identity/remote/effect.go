@@ -9,41 +9,57 @@ import (
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
 
-// An effect finds out whether a write is in effect, by looking at the entry. An error that carries a result code is what
-// the write has ended with; any other one says that it cannot be found out now.
-type effect func(ctx context.Context, c *Client) (bool, error)
+// An effect reports whether a write is in effect, by what its entry looks like. An error says that it cannot be found out
+// now; the first result means nothing then.
+type effect func(look lookup) (bool, error)
 
-// read returns an entry with all attributes, or nil if it does not exist.
-func (c *Client) read(ctx context.Context, dn string) (*wire.Entry, error) {
-	var found *wire.Entry
-	err := c.Search(ctx, &wire.SearchRequest{
-		Base: dn, Scope: wire.ScopeBase, Filter: wire.Present("objectClass"),
-		Attributes: []string{wire.AllUserAttributes},
-	}, func(entry *wire.Entry) error {
-		found = entry
-		return nil
-	})
-	switch code, isResult := wire.CodeOf(err); {
-	case code == wire.ResultNoSuchObject && isResult:
-		return nil, nil
-	case isResult:
-		// The search was refused, which says nothing about the write.
-		return nil, errors.New(err.Error())
+// A lookup reads an entry.
+type lookup func(dn string) (sighting, error)
+
+// sighting is an entry as it was found.
+type sighting struct {
+	// entry has all attributes. It is nil if the entry does not exist.
+	entry *wire.Entry
+	// same says that it was looked for on the server that got the write. What is missing on another server may just not
+	// have reached it, and shows nothing.
+	same bool
+}
+
+// lookup returns what reads entries for a write that was sent to a server.
+func (c *Client) lookup(ctx context.Context, sent *server) lookup {
+	return func(dn string) (sighting, error) {
+		var found sighting
+		s := &search{ctx: ctx, client: c, request: &wire.SearchRequest{
+			Base: dn, Scope: wire.ScopeBase, Filter: wire.Present("objectClass"),
+			Attributes: []string{wire.AllUserAttributes},
+		}, yield: func(entry *wire.Entry) error {
+			found.entry = entry
+			return nil
+		}}
+		err := s.carryOut()
+		found.same = s.server == sent
+		switch code, isResult := wire.CodeOf(err); {
+		case isResult && code == wire.ResultNoSuchObject:
+			return found, nil
+		case isResult:
+			// The search was refused, which says nothing about the write.
+			return sighting{}, errors.New(err.Error())
+		}
+		return found, err
 	}
-	return found, err
 }
 
 // added is the effect of an Add: the entry has all that was asked for. Nobody else makes an entry with the same id and
-// the same unique keys.
+// the same unique keys. An entry that has something else may be another one, or this one changed by somebody since.
 func added(request *wire.AddRequest) effect {
-	return func(ctx context.Context, c *Client) (bool, error) {
-		entry, err := c.read(ctx, request.DN)
-		if err != nil || entry == nil {
+	return func(look lookup) (bool, error) {
+		found, err := look(request.DN)
+		if err != nil || found.entry == nil {
 			return false, err
 		}
 		for _, attribute := range request.Attributes {
-			if !isPassword(attribute.Type) && !hasAll(entry.Values(attribute.Type), attribute.Values) {
-				return false, wire.Errorf(wire.ResultEntryAlreadyExists, "another entry has this name")
+			if !isPassword(attribute.Type) && !hasAll(found.entry.Values(attribute.Type), attribute.Values) {
+				return false, nil
 			}
 		}
 		return true, nil
@@ -52,29 +68,29 @@ func added(request *wire.AddRequest) effect {
 
 // deleted is the effect of a Delete.
 func deleted(request *wire.DeleteRequest) effect {
-	return func(ctx context.Context, c *Client) (bool, error) {
-		entry, err := c.read(ctx, request.DN)
-		return entry == nil, err
+	return func(look lookup) (bool, error) {
+		found, err := look(request.DN)
+		return err == nil && found.same && found.entry == nil, err
 	}
 }
 
 // renamed is the effect of a ModifyDN: the new name is there and the old one is not.
 func renamed(request *wire.ModifyDNRequest) effect {
-	return func(ctx context.Context, c *Client) (bool, error) {
+	return func(look lookup) (bool, error) {
 		dn, ok := newDN(request)
 		if !ok {
 			return false, nil
 		}
-		entry, err := c.read(ctx, dn)
-		if err != nil || entry == nil {
+		found, err := look(dn)
+		if err != nil || found.entry == nil {
 			return false, err
 		}
 		if sameDN(dn, request.DN) {
 			// Nothing but the spelling was changed.
-			return strings.HasPrefix(entry.DN, request.NewRDN), nil
+			return strings.HasPrefix(found.entry.DN, request.NewRDN), nil
 		}
-		entry, err = c.read(ctx, request.DN)
-		return entry == nil, err
+		old, err := look(request.DN)
+		return err == nil && old.entry == nil, err
 	}
 }
 
@@ -104,16 +120,17 @@ func sameDN(a, b string) bool { return within(a, b) && within(b, a) }
 // adding a member, is as good as made when it is in effect.
 func modified(request *wire.ModifyRequest) effect {
 	expected := expect(request.Changes)
-	return func(ctx context.Context, c *Client) (bool, error) {
+	brings := slices.ContainsFunc(expected, func(want *expectation) bool { return len(want.present) > 0 })
+	return func(look lookup) (bool, error) {
 		if len(expected) == 0 {
 			return false, nil
 		}
-		entry, err := c.read(ctx, request.DN)
-		if err != nil || entry == nil {
+		found, err := look(request.DN)
+		if err != nil || found.entry == nil || !found.same && !brings {
 			return false, err
 		}
 		for _, want := range expected {
-			if !want.holds(entry.Values(want.attribute)) {
+			if !want.holds(found.entry.Values(want.attribute)) {
 				return false, nil
 			}
 		}

@@ -33,10 +33,13 @@ func (k *keeper) look(ctx context.Context, now time.Time, healthy map[*server]ti
 	k.mu.Lock()
 	in := k.current
 	k.mu.Unlock()
+	if in.server == nil || in.server == k.servers[0] {
+		// While no server is in use, all are looked at by await.
+		clear(healthy)
+		return
+	}
 	for _, s := range k.servers {
-		if in.server == nil || s == in.server {
-			// Servers in use are looked at by those who use them; while none is, by await.
-			clear(healthy)
+		if s == in.server {
 			return
 		}
 		if err := s.probe(ctx); err != nil {

@@ -121,6 +121,9 @@ func (c *conn) readFeatures(ctx context.Context, config *Config) (*Features, err
 	return f, c.readSchema(ctx, config, root.Value("subschemaSubentry"), f)
 }
 
+// attributeUniqueKey is the attribute that a server keeps unique.
+const attributeUniqueKey = "educationUniqueKey"
+
 // readSchema looks for this service's own schema. That it cannot be read is no error.
 func (c *conn) readSchema(ctx context.Context, config *Config, dn string, f *Features) error {
 	if dn == "" {
@@ -135,7 +138,7 @@ func (c *conn) readSchema(ctx context.Context, config *Config, dn string, f *Fea
 	}
 	types, classes := schema.Values("attributeTypes"), schema.Values("objectClasses")
 	f.SchemaKnown = len(types) > 0 && len(classes) > 0
-	f.UniqueKeys = describes(types, "educationUniqueKey") && describes(classes, "educationObject")
+	f.UniqueKeys = describes(types, attributeUniqueKey) && describes(classes, "educationObject")
 	const externalID = "openCloudEducationExternalId"
 	f.ExternalIDs = permits(classes, "openCloudEducationUser", externalID) && permits(classes, "openCloudEducationSchool", externalID)
 	return nil

@@ -1,7 +1,6 @@
 package remote_test
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/opencloud-eu/education/internal/ldapserver"
@@ -13,37 +12,34 @@ import (
 func TestMain(m *testing.M) { ldapserver.Main(m) }
 
 // TestConformanceOpenLDAP runs the suite on OpenLDAP, as deploy/openldap sets it up.
-func TestConformanceOpenLDAP(t *testing.T) { identitytest.Run(t, openLDAPs(t)) }
+func TestConformanceOpenLDAP(t *testing.T) { identitytest.Run(t, openOpenLDAP) }
 
 // TestGeneratedOpenLDAP compares its answers to generated filters with their meaning.
 func TestGeneratedOpenLDAP(t *testing.T) {
 	t.Parallel()
-	identitytest.RunGenerated(t, openLDAPs(t))
+	identitytest.RunGenerated(t, openOpenLDAP, identitytest.InvisibleCharactersCount)
 }
 
-// maxTrees is how many trees a slapd can hold, each of which is a database: its threads have 32 places for what they
-// keep for databases and modules (MAXKEYS in libldap's tpool.c), and beyond that every operation is an internal error.
-const maxTrees = 20
+// TestConformancePlainOpenLDAP runs the suite on OpenLDAP with OpenCloud's schema and nothing of this service's.
+func TestConformancePlainOpenLDAP(t *testing.T) {
+	server := ldapserver.OpenLDAP(t, ldapserver.PlainSchema())
+	identitytest.Run(t, func(t *testing.T, rules education.Rules) education.Directory {
+		return openTree(t, server, rules)
+	}, identitytest.NoNotes, identitytest.InvisibleCharactersCount)
+}
 
-// openLDAPs returns a function that opens directories on as many servers as they take. The servers end with the test.
-func openLDAPs(outer *testing.T) func(t *testing.T, rules education.Rules) education.Directory {
-	var mu sync.Mutex
-	var server *ldapserver.Server
-	trees := 0
-	grow := func(t *testing.T) (*ldapserver.Server, ldapserver.Bases) {
-		mu.Lock()
-		defer mu.Unlock()
-		if server == nil || trees == maxTrees {
-			server, trees = ldapserver.OpenLDAP(outer), 0
-		}
-		trees++
-		return server, server.Subtree(t)
+func openOpenLDAP(t *testing.T, rules education.Rules) education.Directory {
+	return openTree(t, ldapserver.SharedOpenLDAP(t), rules)
+}
+
+// openTree returns the directory in a new tree of a server.
+func openTree(t *testing.T, server *ldapserver.Server, rules education.Rules) education.Directory {
+	bases := server.Subtree(t)
+	client := newClient(t, clientOf(server, bases))
+	if _, err := client.Features(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	return func(t *testing.T, rules education.Rules) education.Directory {
-		server, bases := grow(t)
-		client := newClient(t, clientOf(server, bases))
-		return newDirectory(t, client, rules, bases.UserBase, bases.ClassBase, bases.SchoolBase)
-	}
+	return newDirectory(t, client, rules, bases.UserBase, bases.ClassBase, bases.SchoolBase)
 }
 
 // clientOf returns the configuration of a client of a server's tree.

@@ -32,15 +32,20 @@ type search struct {
 	streaming bool
 	// count is the number of entries so far.
 	count int
-	// result is what the server ended the search with.
+	// result is what the server ended the search with, and server that server.
 	result error
+	server *server
 }
 
 // Search implements identity.Operations. An answer of moderate size is read whole before its first entry is yielded; of a
 // long one that breaks off, the entries before that have been yielded.
 func (c *Client) Search(ctx context.Context, request *wire.SearchRequest, yield func(*wire.Entry) error) error {
 	s := &search{ctx: ctx, client: c, request: request, yield: yield}
-	err := c.run(ctx, func() bool { return !s.streaming }, s.on)
+	return s.carryOut()
+}
+
+func (s *search) carryOut() error {
+	err := s.client.run(s.ctx, func() bool { return !s.streaming }, s.on)
 	if err != nil {
 		return err
 	}
@@ -53,7 +58,7 @@ func (c *Client) Search(ctx context.Context, request *wire.SearchRequest, yield 
 // on makes the search on a connection. The server's own result is left in s, with the entries that belong to it, unless
 // another server may have a better one.
 func (s *search) on(l *lease) error {
-	s.held, s.size, s.count = nil, 0, 0
+	s.held, s.size, s.count, s.server = nil, 0, 0, l.server
 	defer func() {
 		if s.streaming {
 			<-s.client.streams
@@ -105,8 +110,9 @@ func nextCookie(answered []wire.Control) (string, error) {
 // failed ends a search that the server ends with a result other than success.
 func (s *search) failed(response *wire.Response) error {
 	err := response.Err()
-	if response.Code == wire.ResultSizeLimitExceeded {
-		// The entries are a part of the answer.
+	if response.Code == wire.ResultSizeLimitExceeded && s.request.SizeLimit > 0 {
+		// The entries are a part of the answer, and more was not asked for. Against the server's own limit they are a list
+		// that is too short.
 		s.result = err
 		return nil
 	}

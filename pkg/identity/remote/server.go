@@ -87,7 +87,9 @@ const ldapVersion = 3
 
 // bind authenticates a connection (RFC 4511, section 4.2).
 func (s *server) bind(ctx context.Context, c *conn) error {
-	request := &wire.BindRequest{Version: ldapVersion, Method: wire.AuthSASL, Mechanism: "EXTERNAL"}
+	// Empty credentials ask for the identity that the connection has; without any, the server would ask back.
+	self := ""
+	request := &wire.BindRequest{Version: ldapVersion, Method: wire.AuthSASL, Mechanism: "EXTERNAL", Credentials: &self}
 	if s.config.BindDN != "" {
 		password, err := s.config.Password()
 		switch {

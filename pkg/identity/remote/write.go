@@ -3,6 +3,8 @@ package remote
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -28,7 +30,7 @@ func (c *Client) Modify(ctx context.Context, request *wire.ModifyRequest) (*wire
 			adapted.PostRead = nil
 		}
 		var err error
-		adapted.Assertion, err = l.assert(ctx, request.DN, request.Assertion)
+		adapted.Assertion, err = l.assert(ctx, request.DN, request.Assertion, l.server.assertsWith(request))
 		return &adapted, err
 	}}
 	return w.carryOut(ctx)
@@ -49,17 +51,27 @@ func (c *Client) Delete(ctx context.Context, request *wire.DeleteRequest) error 
 	w := &write{client: c, took: deleted(request), prepare: func(ctx context.Context, l *lease) (wire.Request, error) {
 		adapted := *request
 		var err error
-		adapted.Assertion, err = l.assert(ctx, request.DN, request.Assertion)
+		adapted.Assertion, err = l.assert(ctx, request.DN, request.Assertion, l.server.features.Load().Assertion)
 		return &adapted, err
 	}}
 	_, err := w.carryOut(ctx)
 	return err
 }
 
-// assert returns the assertion to send with a change of an entry. Where the server does not know assertions, that is
-// none, and the entry is looked at here.
-func (l *lease) assert(ctx context.Context, dn string, filter *wire.Filter) (*wire.Filter, error) {
-	if filter == nil || l.server.features.Load().Assertion {
+// assertsWith reports whether the server checks an assertion that comes with a Modify. In OpenLDAP, slapo-unique looks
+// for other holders of a key within the same operation, and the assertion is then put to the suffix, which does not match
+// it: seen in 2.5.13, where such a Modify is always refused with assertionFailed and "unique_search failed".
+func (s *server) assertsWith(request *wire.ModifyRequest) bool {
+	features := s.features.Load()
+	return features.Assertion && (features.Vendor != VendorOpenLDAP || !slices.ContainsFunc(request.Changes, func(change wire.Change) bool {
+		return strings.EqualFold(change.Attribute.Type, attributeUniqueKey)
+	}))
+}
+
+// assert returns the assertion to send with a change of an entry. Where the server does not check it, that is none, and
+// the entry is looked at here.
+func (l *lease) assert(ctx context.Context, dn string, filter *wire.Filter, checked bool) (*wire.Filter, error) {
+	if filter == nil || checked {
 		return filter, nil
 	}
 	if _, err := l.conn.readEntry(ctx, l.server.config, dn, wire.Present("objectClass"), []string{wire.NoAttributes}); err != nil {
@@ -79,8 +91,10 @@ type write struct {
 	prepare func(ctx context.Context, l *lease) (wire.Request, error)
 	// took finds out whether the write is in effect.
 	took effect
-	// sent says that the server may have got the request.
+	// sent says that the server may have got the request, and has not answered it.
 	sent bool
+	// server is the one that was sent it.
+	server *server
 }
 
 // carryOut makes the write and returns the entry as the server returns it, which may be nil.
@@ -93,14 +107,15 @@ func (w *write) carryOut(ctx context.Context) (*wire.Entry, error) {
 			return err
 		}
 		response, controls, err := l.conn.call(ctx, l.server.config.Timeout, request)
-		w.sent = l.conn.sent
+		w.sent, w.server = l.conn.sent, l.server
 		if err != nil {
 			return err
 		}
+		w.sent = false // What the server answers is known.
 		entry = postRead(controls)
 		return response.Err()
 	})
-	if _, isResult := wire.CodeOf(err); err == nil || isResult || !w.sent {
+	if err == nil || !w.sent {
 		return entry, err
 	}
 	return nil, w.settle(ctx, err)
@@ -127,16 +142,17 @@ var settlePauses = []time.Duration{0, 100 * time.Millisecond, 400 * time.Millise
 func (w *write) settle(ctx context.Context, lost error) error {
 	ctx, cancel := context.WithTimeout(ctx, w.client.config.Timeout)
 	defer cancel()
+	look := w.client.lookup(ctx, w.server)
 	for _, pause := range settlePauses {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
-		took, err := w.took(ctx, w.client)
+		took, err := w.took(look)
 		if _, refused := wire.CodeOf(err); refused {
 			return err
 		}
-		if took {
+		if took && err == nil {
 			w.client.config.Logger.InfoContext(ctx, "the answer to a change was lost, and the change is in effect", "cause", lost)
 			return nil
 		}

@@ -1,0 +1,119 @@
+package ldapserver
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opencloud-eu/education/pkg/education"
+)
+
+// values are what properties of each type are compared with.
+var values = map[education.Type]string{
+	education.UUID:     "0e2f1bd5-9a2d-4a3b-a6c1-000000000001",
+	education.Boolean:  "TRUE",
+	education.DateTime: "20260701100000Z",
+}
+
+// filtersOf returns the filters that the service looks the entities of a set up by.
+func filtersOf(set *education.EntitySet) []string {
+	filters := []string{"(objectClass=" + set.ObjectClass + ")", "(educationUniqueKey=user/username/-/max)", "(educationPlaceholder=sn)"}
+	for _, property := range set.Properties {
+		if property.Filter == 0 && !property.Searchable && !property.Key {
+			continue
+		}
+		value, ok := values[property.Type]
+		if !ok {
+			value = "abcdef"
+		}
+		filters = append(filters, fmt.Sprintf("(%s=%s)", property.Attribute, value))
+		if property.Substrings {
+			for _, part := range []string{"abcdef*", "*abcdef*", "*abcdef"} {
+				filters = append(filters, fmt.Sprintf("(%s=%s)", property.Attribute, part))
+			}
+		}
+		if property.Ordered() {
+			filters = append(filters, fmt.Sprintf("(%s>=%s)", property.Attribute, value), fmt.Sprintf("(%s<=%s)", property.Attribute, value))
+		}
+	}
+	return filters
+}
+
+// linkFilters returns the filters that the service looks for links by.
+func linkFilters(bases Bases) []string {
+	var filters []string
+	for _, nav := range education.Navigations {
+		value := values[education.UUID]
+		if nav.ByDN {
+			value = "openCloudUUID=" + value + "," + bases.UserBase
+		}
+		for _, attribute := range nav.Attributes {
+			filters = append(filters, fmt.Sprintf("(%s=%s)", attribute, value), fmt.Sprintf("(%s=*)", attribute))
+		}
+	}
+	return filters
+}
+
+// checkIndexes holds that a server looks at an index for each of the service's filters. It says so in its log if it does
+// not, with a text that unindexed is. No other test may search the server meanwhile.
+func checkIndexes(t *testing.T, server *Server, unindexed string) {
+	t.Helper()
+	service := server.Connect(t, server.Service())
+	for i := range 50 {
+		mustAdd(t, service, userEntry(server.Bases, fmt.Sprintf("user%d", i)))
+	}
+	complains := func(base, filter string) bool {
+		before := len(server.Log(t))
+		if _, err := search(service, base, filter, "1.1"); err != nil {
+			t.Errorf("%s: %v", filter, err)
+		}
+		var logged string
+		eventually(t, "the search is in the log", func() bool {
+			// The server answers before it logs that it has.
+			_, logged, _ = strings.Cut(server.Log(t)[before:], " SRCH ")
+			return strings.Contains(logged, "RESULT ")
+		})
+		return strings.Contains(logged, unindexed)
+	}
+	if !complains(server.UserBase, "(roomNumber=1)") {
+		t.Fatal("the log says nothing about a filter that has no index")
+	}
+	for set, base := range map[*education.EntitySet]string{
+		education.Users: server.UserBase, education.Classes: server.ClassBase, education.Schools: server.SchoolBase,
+	} {
+		for _, filter := range append(filtersOf(set), linkFilters(server.Bases)...) {
+			if complains(base, filter) {
+				t.Errorf("no index for %s", filter)
+			}
+		}
+	}
+	empty(t, server, server.Bases)
+}
+
+// checkControls holds that the root DSE (RFC 4512, section 5.1), which strangers may read, names these controls and
+// extended operations and not those.
+func checkControls(t *testing.T, server *Server, has, hasNot []string) {
+	t.Helper()
+	nobody := server.Connect(t, Account{})
+	root := readAttributes(t, nobody, "", "supportedControl", "supportedExtension")
+	offered := strings.Join(append(root.GetAttributeValues("supportedControl"), root.GetAttributeValues("supportedExtension")...), "\n") + "\n"
+	for _, oid := range has {
+		if !strings.Contains(offered, oid+"\n") {
+			t.Errorf("the server has no %s", oid)
+		}
+	}
+	for _, oid := range hasNot {
+		if strings.Contains(offered, oid+"\n") {
+			t.Errorf("the server has %s after all", oid)
+		}
+	}
+}
+
+// Controls and extended operations that the service uses where there are any.
+const (
+	pagedResults   = "1.2.840.113556.1.4.319"  // RFC 2696
+	postRead       = "1.3.6.1.1.13.2"          // RFC 4527
+	assertion      = "1.3.6.1.1.12"            // RFC 4528
+	passwordModify = "1.3.6.1.4.1.4203.1.11.1" // RFC 3062
+	startTLS       = "1.3.6.1.4.1.1466.20037"  // RFC 4511, section 4.14
+)
