@@ -33,6 +33,7 @@ type commands struct {
 	Config  configCommand  `cmd:"" help:"Print the settings in force, without secrets."`
 	Check   checkCommand   `cmd:"" help:"Look for faults in the directory's file. No server may be running on it."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine the LDAP servers, with throw-away entries, and say what they lack and what that costs."`
+	Migrate migrateCommand `cmd:"" help:"Bring a directory up to date, or move one into another. Without --apply it only tells what it would do."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -44,8 +45,8 @@ type process struct {
 }
 
 // run carries out the command in arguments and returns the process's exit status: 0, 1 after a failure, which has
-// been reported on stderr, or 2 for arguments that name no command, unless the command has statuses of its own: see
-// statusError. It ends early when ctx does.
+// been reported on stderr, 2 for arguments that name no command, or 3 after errAttention, unless the command has statuses
+// of its own: see statusError. It ends early when ctx does.
 func run(ctx context.Context, arguments, environment []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&commands{}, kong.Name("education"), kong.Writers(stdout, stderr),
 		kong.Description("A provisioning API for OpenCloud. Settings are environment variables; see 'education config'."),
@@ -63,6 +64,8 @@ func run(ctx context.Context, arguments, environment []string, stdout, stderr io
 	switch {
 	case err == nil:
 		return 0
+	case errors.Is(err, errAttention):
+		return report(stderr, err, 3)
 	case !errors.As(err, &status):
 		return report(stderr, err, 1)
 	case status.cause == nil:

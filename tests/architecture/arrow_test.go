@@ -125,6 +125,15 @@ var rules = map[string]rule{
 		},
 		reason: "it examines servers by what the service does with them, and serves nothing",
 	},
+	"pkg/identity/migrate": {
+		permitted: []string{
+			"internal/passwordhash",
+			"pkg/education",
+			"pkg/identity",
+			"pkg/odata",
+		},
+		reason: "it moves entities between directories and does not know how either carries out operations",
+	},
 	"pkg/identity/identitytest": {
 		permitted: []string{
 			"pkg/education",

@@ -37,6 +37,9 @@ type Features struct {
 	UniqueKeys bool
 	// SchemaDN is the entry that holds the schema, empty if the server does not say which.
 	SchemaDN string
+	// ExternalIDs says that the schema permits openCloudEducationExternalId on users and schools, as OpenCloud's does since
+	// version 5.2.0. It means nothing without SchemaKnown.
+	ExternalIDs bool
 
 	// contexts are the naming contexts.
 	contexts []string
@@ -117,7 +120,16 @@ func (c *conn) readSchema(ctx context.Context, config *Config, f *Features) erro
 	types, classes := schema.Values("attributeTypes"), schema.Values("objectClasses")
 	f.SchemaKnown = len(types) > 0 && len(classes) > 0
 	f.UniqueKeys = describes(types, attributeUniqueKey) && describes(classes, "educationObject")
+	const externalID = "openCloudEducationExternalId"
+	f.ExternalIDs = permits(classes, "openCloudEducationUser", externalID) && permits(classes, "openCloudEducationSchool", externalID)
 	return nil
+}
+
+// permits reports whether the description of an object class names an attribute.
+func permits(classes []string, class, attribute string) bool {
+	return slices.ContainsFunc(classes, func(text string) bool {
+		return describes([]string{text}, class) && strings.Contains(strings.ToLower(text), strings.ToLower(attribute))
+	})
 }
 
 // describes reports whether one of the descriptions (RFC 4512, section 4.1) has the name.

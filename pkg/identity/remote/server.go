@@ -82,12 +82,14 @@ func (s *server) reach(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
+// ldapVersion is the version of the protocol (RFC 4511, section 4.2).
+const ldapVersion = 3
+
 // bind authenticates a connection (RFC 4511, section 4.2).
 func (s *server) bind(ctx context.Context, c *conn) error {
-	const version = 3
 	// Empty credentials ask for the identity that the connection has; without any, the server would ask back.
 	self := ""
-	request := &wire.BindRequest{Version: version, Method: wire.AuthSASL, Mechanism: "EXTERNAL", Credentials: &self}
+	request := &wire.BindRequest{Version: ldapVersion, Method: wire.AuthSASL, Mechanism: "EXTERNAL", Credentials: &self}
 	if s.config.BindDN != "" {
 		password, err := s.config.Password()
 		switch {
@@ -97,7 +99,7 @@ func (s *server) bind(ctx context.Context, c *conn) error {
 			// A bind without a password succeeds and stays anonymous (RFC 4513, section 5.1.2).
 			return &refusedError{wire.ResultInappropriateAuthentication, "the password is empty"}
 		}
-		request = &wire.BindRequest{Version: version, Name: s.config.BindDN, Method: wire.AuthSimple, Password: password}
+		request = &wire.BindRequest{Version: ldapVersion, Name: s.config.BindDN, Method: wire.AuthSimple, Password: password}
 	}
 	response, _, err := c.call(ctx, s.config.BindTimeout, request)
 	switch {
