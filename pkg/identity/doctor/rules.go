@@ -15,8 +15,7 @@ import (
 
 // withoutKeys is the verdict on questions about unique keys where there is no place for them.
 var withoutKeys = verdict{
-	Note, "Unique keys cannot be tried, since the schema has no place for them.",
-	"See schema.uniquekeys.", "See schema.uniquekeys.",
+	severity: Note, matter: "Unique keys cannot be tried, since the schema has no place for them.", remedy: "See schema.uniquekeys.",
 }
 
 func (p *patient) hasKeys() bool {
