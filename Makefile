@@ -26,7 +26,7 @@ run: build ## start the service with its defaults; Ctrl-C stops it
 
 .PHONY: test
 test: programs ## run every test, the conformance and acceptance suites included
-	$(GO) test -timeout 9m ./...
+	$(GO) test -timeout 20m ./...
 
 # Where these cannot be installed, the tests that need them skip and say why.
 .PHONY: programs
@@ -35,7 +35,7 @@ programs: # the LDAP server and clients that tests run beside the service
 
 .PHONY: race
 race: ## run the packages' tests under the race detector, long cases left out
-	$(GO) test -race -short -timeout 9m $(RACE_PACKAGES)
+	$(GO) test -race -short -timeout 20m $(RACE_PACKAGES)
 
 .PHONY: conformance
 conformance: ## run the suite that defines a directory against every directory there is
