@@ -153,8 +153,8 @@ func createCosts() []cost {
 		{"POST a class without an externalId", "–", operations{adds: 1}, "", func(ledger) request { return post("/classes", aClass()) }},
 		{
 			"POST a class into a school, with 20 members and a teacher", "–",
-			operations{searches: 3, adds: 1},
-			"1 for each navigation property that is linked",
+			operations{searches: 5, adds: 1},
+			"1 for each navigation property that is linked; 2 after the add: nobody linked has been deleted meanwhile",
 			func(w ledger) request {
 				return post("/schools/"+w.school()+"/classes", with(aClass(), entity{
 					"externalId": fresh("e"), "members@odata.bind": w.users(20), "teachers@odata.bind": w.users(1),
@@ -208,11 +208,17 @@ func changeCosts() []cost {
 		{"PATCH a class: name and externalId", "2 searches, 1 modify", change, "", func(w ledger) request {
 			return patch("/classes/"+w.class(), entity{"displayName": "5b", "externalId": fresh("e")})
 		}},
-		{"PATCH a class: 20 members", "23 searches, 1 modify", operations{searches: 2, modifies: 1}, "", func(w ledger) request {
+		{"PATCH a class: 20 members", "23 searches, 1 modify", operations{searches: 3, modifies: 1}, lookBehind, func(w ledger) request {
 			return patch("/classes/"+w.class(), entity{"members@odata.bind": w.users(20)})
 		}},
 	}
 }
+
+// Notes of several rows.
+const (
+	sideBySide = "2 searches side by side"
+	lookBehind = "1 search after the write: the user has not been deleted meanwhile"
+)
 
 func linkCosts() []cost {
 	add := func(navigation, to string) request {
@@ -222,21 +228,24 @@ func linkCosts() []cost {
 		return request{method: http.MethodDelete, path: navigation + "/" + id + "/$ref"}
 	}
 	change := operations{searches: 2, modifies: 1}
+	watched := operations{searches: 3, modifies: 1}
 	var rows []cost
 	for _, nav := range []struct {
 		one, of string
 		set     string
 		make    func(w ledger) string
 		owner   func(w ledger) string
+		added   operations
+		note    string
 	}{
-		{"a user", "a school", "users", func(w ledger) string { return w.user() }, func(w ledger) string { return "/schools/" + w.school() + "/users" }},
-		{"a class", "a school", "classes", func(w ledger) string { return w.class() }, func(w ledger) string { return "/schools/" + w.school() + "/classes" }},
-		{"a member", "a class", "users", func(w ledger) string { return w.user() }, func(w ledger) string { return "/classes/" + w.classOf(1) + "/members" }},
-		{"a teacher", "a class", "users", func(w ledger) string { return w.user() }, func(w ledger) string { return "/classes/" + w.class() + "/teachers" }},
+		{"a user", "a school", "users", func(w ledger) string { return w.user() }, func(w ledger) string { return "/schools/" + w.school() + "/users" }, change, sideBySide},
+		{"a class", "a school", "classes", func(w ledger) string { return w.class() }, func(w ledger) string { return "/schools/" + w.school() + "/classes" }, change, sideBySide},
+		{"a member", "a class", "users", func(w ledger) string { return w.user() }, func(w ledger) string { return "/classes/" + w.classOf(1) + "/members" }, watched, sideBySide + "; " + lookBehind},
+		{"a teacher", "a class", "users", func(w ledger) string { return w.user() }, func(w ledger) string { return "/classes/" + w.class() + "/teachers" }, watched, sideBySide + "; " + lookBehind},
 	} {
-		rows = append(rows, cost{"add " + nav.one + " to " + nav.of, "2 searches, 1 modify", change, "side by side", func(w ledger) request {
+		rows = append(rows, cost{"add " + nav.one + " to " + nav.of, "2 searches, 1 modify", nav.added, nav.note, func(w ledger) request {
 			return add(nav.owner(w), "/"+nav.set+"/"+nav.make(w))
-		}}, cost{"remove " + nav.one + " from " + nav.of, "2 searches, 1 modify", change, "side by side", func(w ledger) request {
+		}}, cost{"remove " + nav.one + " from " + nav.of, "2 searches, 1 modify", change, sideBySide, func(w ledger) request {
 			navigation, id := nav.owner(w), nav.make(w)
 			w.link(navigation, "/"+nav.set+"/"+id)
 			return remove(navigation, id)
@@ -267,8 +276,8 @@ func deleteCosts() []cost {
 		{"DELETE a class", "1 search, 1 delete", operations{searches: 1, deletes: 1}, "", func(w ledger) request { return remove("/classes/" + w.class()) }},
 		{
 			fmt.Sprintf("DELETE a school with %d users", manyUsers), "4 + 2N searches, N modifies, 1 delete",
-			operations{searches: 4, modifies: manyUsers, deletes: 1},
-			"1, 1 for each 500 users and each 500 classes; the modifies 16 at a time",
+			operations{searches: 6, modifies: manyUsers, deletes: 1},
+			"1, 1 for each 500 users and each 500 classes, 2 after the delete: nobody has joined meanwhile; 16 modifies at a time",
 			func(w ledger) request {
 				school := w.school()
 				w.fill(manyUsers, school)
@@ -332,6 +341,26 @@ func TestOperationsPerRequest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEntryOfAMomentAgo has another program make a user and a school after the service has seen that nobody does. The names
+// are taken at once, although the service does not look for them.
+func TestEntryOfAMomentAgo(t *testing.T) {
+	t.Parallel()
+	w := openLedger(t)
+	w.fill(1, "")
+	taken := fmt.Sprintf("FILLED-%d", sequence.Load())
+	w.post("/users", with(aUser(), entity{"onPremisesSamAccountName": taken})).
+		wantError(http.StatusConflict, "nameAlreadyExists").wantTarget("onPremisesSamAccountName")
+	w.patch("/users/"+w.user(), entity{"onPremisesSamAccountName": taken}).
+		wantError(http.StatusConflict, "nameAlreadyExists").wantTarget("onPremisesSamAccountName")
+	add := ldap.NewAddRequest("ou=Other,"+w.directory.SchoolBase, nil)
+	add.Attribute("objectClass", []string{"organizationalUnit", "openCloudEducationSchool"})
+	add.Attribute("openCloudUUID", []string{freshID()})
+	if err := w.directory.Connect(w, w.directory.Service()).Add(add); err != nil {
+		t.Fatal(err)
+	}
+	w.post("/schools", entity{"displayName": "other"}).wantError(http.StatusConflict, "nameAlreadyExists").wantTarget("displayName")
 }
 
 // openLedger starts an OpenLDAP server and a service in front of it, and waits until that has looked around.
