@@ -222,7 +222,10 @@ func (s *settings) openServers(ctx context.Context, o sideOptions, logger *slog.
 		return nil, errors.Join(fmt.Errorf("%s: %w", s.location(), err), client.Close())
 	}
 	plain := features.SchemaKnown && !features.UniqueKeys
-	entities, err := s.entitiesOn(client, o.rules, func() bool { return plain })
+	entities, err := identity.New(identity.Config{
+		Operations: client, UserBase: s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: o.rules,
+		LooseMatching: true, LooseLinks: true, Plain: func() bool { return plain },
+	})
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
@@ -259,18 +262,13 @@ func (s *settings) openStore(o sideOptions, logger *slog.Logger) (*side, error) 
 			operations = withoutContainers{store}
 		}
 	}
-	opened.Directory, err = s.entitiesOn(operations, o.rules, nil)
+	opened.Directory, err = identity.New(identity.Config{
+		Operations: operations, UserBase: s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: o.rules,
+	})
 	if err != nil {
 		return nil, errors.Join(err, opened.close())
 	}
 	return opened, nil
-}
-
-// entitiesOn returns the entities that a directory holds.
-func (s *settings) entitiesOn(operations identity.Operations, rules education.Rules, plain func() bool) (*identity.Directory, error) {
-	return identity.New(identity.Config{
-		Operations: operations, UserBase: s.UserBase, ClassBase: s.ClassBase, SchoolBase: s.SchoolBase, Rules: rules, Plain: plain,
-	})
 }
 
 // emptyDirectory stands for a directory that does not exist yet. Only its Search is ever called.

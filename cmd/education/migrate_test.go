@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/opencloud-eu/education/internal/ldapserver"
@@ -20,9 +21,28 @@ import (
 // command runs a command and returns its exit status and output.
 func command(t *testing.T, environment []string, arguments ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	var out, faults bytes.Buffer
+	var out bytes.Buffer
+	var faults sharedBuffer
 	status = run(t.Context(), arguments, environment, &out, &faults)
 	return status, out.String(), faults.String()
+}
+
+// sharedBuffer is a buffer that several write to at the same time, as they may to a file: a command and its log.
+type sharedBuffer struct {
+	mutex  sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *sharedBuffer) Write(text []byte) (int, error) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.buffer.Write(text)
+}
+
+func (b *sharedBuffer) String() string {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.buffer.String()
 }
 
 // wantSaid checks an exit status and that texts are in an output.

@@ -269,16 +269,20 @@ func (d *Directory) TryPassword(ctx context.Context, hash string, verify func(ct
 		}
 		return translate(err)
 	}
-	// One that broke off may have left it behind.
-	if err := remove(ctx); err != nil {
-		return false, err
-	}
-	_, err = d.ops.Add(ctx, &wire.AddRequest{DN: dn, Attributes: []wire.Attribute{
+	request := &wire.AddRequest{DN: dn, Attributes: []wire.Attribute{
 		{Type: "objectClass", Values: []string{"top", "person", "organizationalPerson", "inetOrgPerson"}},
 		{Type: "cn", Values: []string{trialName}},
 		{Type: "sn", Values: []string{trialName}},
 		{Type: attributePassword, Values: []string{hash}},
-	}})
+	}}
+	if _, err = d.ops.Add(ctx, request); hasCode(err, wire.ResultEntryAlreadyExists) {
+		// One that broke off has left it behind. Without that nothing is deleted: to an ordinary account 389-DS refuses to
+		// delete what does not exist.
+		if err = remove(ctx); err != nil {
+			return false, err
+		}
+		_, err = d.ops.Add(ctx, request)
+	}
 	if err != nil {
 		return false, refusal(err)
 	}

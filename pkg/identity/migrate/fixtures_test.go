@@ -66,8 +66,8 @@ func newEmbedded(t *testing.T, suffix string) *tree {
 	return d.with(t, store, education.Rules{})
 }
 
-// newOpenLDAP returns a tree of a server, used with one of its accounts.
-func newOpenLDAP(t *testing.T, server *ldapserver.Server, bases ldapserver.Bases, account ldapserver.Account) *tree {
+// newServer returns a tree of a server, used with one of its accounts.
+func newServer(t *testing.T, server *ldapserver.Server, bases ldapserver.Bases, account ldapserver.Account) *tree {
 	t.Helper()
 	client, err := remote.Open(remote.Config{
 		URIs: []string{server.URI}, BindDN: account.DN, Password: func() (string, error) { return account.Password, nil },

@@ -93,7 +93,7 @@ func TestInPlace(t *testing.T) {
 	t.Parallel()
 	server := ldapserver.SharedOpenLDAP(t)
 	bases := server.Subtree(t)
-	d := newOpenLDAP(t, server, bases, server.Service())
+	d := newServer(t, server, bases, server.Service())
 	connection := server.Connect(t, server.Service())
 	load(t, connection, foreign(bases))
 	want, before := d.snapshot(t), d.state(t)
@@ -149,7 +149,7 @@ func TestInPlaceWithFaults(t *testing.T) {
 	t.Parallel()
 	server := ldapserver.SharedOpenLDAP(t)
 	bases := server.Subtree(t)
-	d := newOpenLDAP(t, server, bases, server.Service())
+	d := newServer(t, server, bases, server.Service())
 	load(t, server.Connect(t, server.Admin), append(foreign(bases), broken(bases)...), ldap.NewControlString(relaxRules, true, ""))
 	before := d.state(t)
 	found := map[migrate.Kind]int{migrate.Duplicate: 2, migrate.Malformed: 5, migrate.LostLink: 3}
@@ -232,7 +232,7 @@ func TestOldSchema(t *testing.T) {
 		}
 		return text
 	}, today)
-	tree := func() *tree { return newOpenLDAP(t, server, server.Bases, server.Service()) }
+	tree := func() *tree { return newServer(t, server, server.Bases, server.Service()) }
 
 	old := tree()
 	load(t, connection, [][]string{withoutExternalID(foreign(server.Bases)[2])})

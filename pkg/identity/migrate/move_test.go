@@ -29,7 +29,7 @@ func TestRoundTrip(t *testing.T) {
 	server := ldapserver.SharedOpenLDAP(t)
 	first, last := newEmbedded(t, hereSuffix), newEmbedded(t, thereSuffix)
 	bases := server.Subtree(t)
-	service, admin := newOpenLDAP(t, server, bases, server.Service()), newOpenLDAP(t, server, bases, server.Admin)
+	service, admin := newServer(t, server, bases, server.Service()), newServer(t, server, bases, server.Admin)
 	signers := first.populate(t, 40)
 	const entities = 3 + 40 + 8
 	want := first.snapshot(t)
@@ -84,7 +84,7 @@ func TestPasswordsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	server := ldapserver.SharedOpenLDAP(t)
 	bases := server.Subtree(t)
-	service, admin := newOpenLDAP(t, server, bases, server.Service()), newOpenLDAP(t, server, bases, server.Admin)
+	service, admin := newServer(t, server, bases, server.Service()), newServer(t, server, bases, server.Admin)
 	target := newEmbedded(t, hereSuffix)
 	id := service.create(t, education.Users, map[string]any{
 		"displayName": "x", "onPremisesSamAccountName": "x", "passwordProfile": map[string]any{"password": password},
@@ -107,7 +107,7 @@ func TestPasswordsThatCannotBeRead(t *testing.T) {
 func TestHashesThatNobodyVerifies(t *testing.T) {
 	t.Parallel()
 	server := ldapserver.SharedOpenLDAP(t)
-	admin := newOpenLDAP(t, server, server.Subtree(t), server.Admin)
+	admin := newServer(t, server, server.Subtree(t), server.Admin)
 	setHash := func(d *tree, id, hash string) {
 		t.Helper()
 		_, err := d.operations.Modify(t.Context(), &wire.ModifyRequest{DN: d.Directory.NameOf(education.Users, id), Changes: []wire.Change{{
@@ -130,7 +130,12 @@ func TestHashesThatNobodyVerifies(t *testing.T) {
 	}
 	// Salted SHA-512 takes a module that deploy/openldap does not load.
 	setHash(target, id, identity512)
-	_, findings := move(t, target, newOpenLDAP(t, server, server.Subtree(t), server.Service()), migrate.Options{Apply: true})
+	service := newServer(t, server, server.Subtree(t), server.Service())
+	service.load(t, [][]string{{"cn=education migrate," + service.bases.UserBase, "objectClass: person", "cn: education migrate", "sn: left behind"}})
+	_, findings := move(t, target, service, migrate.Options{Apply: true})
+	if _, there := service.dump(t)["cn=education migrate,ou=users"]; there {
+		t.Error("the entry with which passwords are tried has stayed")
+	}
 	wantFindings(t, findings, map[migrate.Kind]int{migrate.Passwords: 1}, "{SSHA512}, which the target takes and does not verify")
 }
 
@@ -151,7 +156,7 @@ func TestBrokenOff(t *testing.T) {
 		rounds = 2
 	}
 	for round := range rounds {
-		target := newOpenLDAP(t, server, server.Subtree(t), server.Service())
+		target := newServer(t, server, server.Subtree(t), server.Service())
 		if round%2 == 0 {
 			target = newEmbedded(t, thereSuffix)
 		}
@@ -196,7 +201,7 @@ func TestWhatIsThereAlready(t *testing.T) {
 	server := ldapserver.SharedOpenLDAP(t)
 	for name, target := range map[string]*tree{
 		"embedded": newEmbedded(t, thereSuffix),
-		"OpenLDAP": newOpenLDAP(t, server, server.Subtree(t), server.Service()),
+		"OpenLDAP": newServer(t, server, server.Subtree(t), server.Service()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -287,7 +292,7 @@ func TestMoveWithFaults(t *testing.T) {
 	t.Parallel()
 	server := ldapserver.SharedOpenLDAP(t)
 	bases := server.Subtree(t)
-	source, target := newOpenLDAP(t, server, bases, server.Admin), newEmbedded(t, thereSuffix)
+	source, target := newServer(t, server, bases, server.Admin), newEmbedded(t, thereSuffix)
 	entries := append(foreign(bases), broken(bases)...)
 	entries = append(entries, []string{"cn=plain group," + bases.ClassBase, "objectClass: groupOfNames", "cn: plain group", "member: "})
 	entries[3] = append(entries[3], "telephoneNumber: 112") // tina
@@ -406,4 +411,26 @@ func TestDuplicatesInTwoRuns(t *testing.T) {
 	if north := target.dump(t)["openCloudUUID="+northID+",ou=tenants"]; !strings.Contains(north, "educationUniqueKey: school/number/-/0042\n") {
 		t.Errorf("the older school lacks the key of its number:\n%s", north)
 	}
+}
+
+// TestMoveTo389 moves a directory into 389 Directory Server, with the account of the service. Debian's does not verify the
+// hashes of the directory in the process.
+func TestMoveTo389(t *testing.T) {
+	t.Parallel()
+	server := ldapserver.SharedDirectoryServer389(t)
+	source, target := newEmbedded(t, hereSuffix), newServer(t, server, server.Subtree(t), server.Service())
+	source.populate(t, 12)
+	want := source.snapshot(t)
+	summary, findings := move(t, source, target, migrate.Options{Apply: true})
+	wantFindings(t, findings, map[migrate.Kind]int{migrate.Passwords: 1}, "{ARGON2}, which the target takes and does not verify")
+	wantOutcomes(t, summary, map[migrate.Outcome]int{migrate.Added: len(want)})
+	if !summary.Verified {
+		t.Error("the result was not verified")
+	}
+	wantSame(t, "what the server shows", target.snapshot(t), want)
+	summary, _ = move(t, source, target, migrate.Options{Apply: true, WithoutPasswords: true})
+	wantOutcomes(t, summary, map[migrate.Outcome]int{migrate.Equal: len(want)})
+	summary, findings = inPlace(t, target, migrate.Options{Apply: true})
+	wantFindings(t, findings, map[migrate.Kind]int{})
+	wantOutcomes(t, summary, map[migrate.Outcome]int{migrate.Current: len(want)})
 }
