@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -185,7 +186,7 @@ func (p *patient) measure(ctx context.Context, base string, terms int, probes []
 	if err := run(ctx, rounds/2, slices.Concat(bounds, timers)); err != nil || !shown() {
 		return nil, err
 	}
-	limit := (single.least + max(every[0].least, every[1].least)) / 2
+	limit := between(single.least, max(every[0].least, every[1].least))
 	scanned := make([]bool, len(probes))
 	for i, timer := range timers {
 		var err error
@@ -194,6 +195,13 @@ func (p *patient) measure(ctx context.Context, base string, terms int, probes []
 		}
 	}
 	return scanned, nil
+}
+
+// between returns the time that is as many times longer than a short one as it is shorter than a long one. A machine that
+// is busy while one search is measured, and not while another is, makes the first take a multiple of its time, so there must
+// be room for a multiple on both sides: half of a long time is no limit if that was measured when all took twice as long.
+func between(short, long time.Duration) time.Duration {
+	return time.Duration(math.Sqrt(float64(short) * float64(long)))
 }
 
 // costly returns an expression of so many terms that every entry matches and no index helps with.

@@ -66,6 +66,18 @@ func TestFeatureless(t *testing.T) {
 	}
 }
 
+// TestBetween holds that what separates short searches from long ones is far from both, also when the long ones were
+// measured on a machine twice as busy as later.
+func TestBetween(t *testing.T) {
+	t.Parallel()
+	for _, long := range []time.Duration{contrast * time.Millisecond, 10 * contrast * time.Millisecond, time.Minute} {
+		limit := between(time.Millisecond, long)
+		if limit < 2*time.Millisecond || limit > long/2 {
+			t.Errorf("between 1ms and %v: %v", long, limit)
+		}
+	}
+}
+
 func TestJudgeCertificate(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 8, 30, 0, 0, time.UTC)
