@@ -40,7 +40,11 @@ type search struct {
 // Search implements identity.Operations. An answer of moderate size is read whole before its first entry is yielded; of a
 // long one that breaks off, the entries before that have been yielded.
 func (c *Client) Search(ctx context.Context, request *wire.SearchRequest, yield func(*wire.Entry) error) error {
-	s := &search{ctx: ctx, client: c, request: request, yield: yield}
+	asked := *request
+	if asked.Filter = plainly(request.Filter); asked.Filter == nothing {
+		asked.Scope = wire.ScopeBase // What matches nothing need not be looked for far; that the base exists must be.
+	}
+	s := &search{ctx: ctx, client: c, request: &asked, yield: yield}
 	return s.carryOut()
 }
 
