@@ -26,7 +26,7 @@ run: build ## start the service with its defaults; Ctrl-C stops it
 
 .PHONY: test
 test: programs ## run every test, the conformance and acceptance suites included
-	$(GO) test -timeout 9m ./...
+	$(GO) test -timeout 20m ./...
 
 # Where these cannot be installed, the tests that need them skip and say why.
 .PHONY: programs
@@ -35,7 +35,7 @@ programs: # the LDAP server and clients that tests run beside the service
 
 .PHONY: race
 race: ## run the packages' tests under the race detector, long cases left out
-	$(GO) test -race -short -timeout 9m $(RACE_PACKAGES)
+	$(GO) test -race -short -timeout 20m $(RACE_PACKAGES)
 
 .PHONY: conformance
 conformance: ## run the suite that defines a directory against every directory there is
@@ -44,6 +44,16 @@ conformance: ## run the suite that defines a directory against every directory t
 .PHONY: acceptance
 acceptance: ## drive the built binary over HTTP and LDAP
 	$(GO) test -count=1 ./tests/acceptance/...
+
+# The directories beside the one in the process that the acceptance suite knows (tests/acceptance/backend_test.go).
+DIRECTORIES ?= embedded-ldap openldap openldap-plain 389ds
+
+.PHONY: directories
+directories: programs ## run the acceptance suite on each of DIRECTORIES, servers that the tests start
+	@for directory in $(DIRECTORIES); do \
+		echo "== the acceptance suite on $$directory"; \
+		EDUCATION_TEST_DIRECTORY=$$directory $(GO) test -count=1 -timeout 15m ./tests/acceptance || exit 1; \
+	done
 
 .PHONY: clients
 clients: build ## drive the built binary with the CLIENTS of other people (all); needs Node and npm

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opencloud-eu/education/pkg/identity"
+	"github.com/opencloud-eu/education/pkg/identity/doctor"
 	"github.com/opencloud-eu/education/pkg/identity/embedded"
 	"github.com/opencloud-eu/education/pkg/identity/remote"
 )
@@ -136,7 +136,7 @@ func (s *settings) prepare(ctx context.Context, d *directory, entities *identity
 		return func(context.Context) {}, s.enforceRules(ctx, entities, logger)
 	}
 	return func(ctx context.Context) {
-		s.reportFeatures(ctx, d.client, logger)
+		s.reportFindings(ctx, d.client, logger)
 		retry(ctx, func() error {
 			err := s.enforceRules(ctx, entities, logger)
 			if err != nil && ctx.Err() == nil {
@@ -177,33 +177,22 @@ func lookForKeyless(ctx context.Context, entities *identity.Directory, logger *s
 // keys of all entities.
 const conflictInterval = 5 * time.Minute
 
-// reportFeatures says, when a server answers, what it cannot do and what that costs.
-func (s *settings) reportFeatures(ctx context.Context, client *remote.Client, logger *slog.Logger) {
-	for _, uri := range splitList(s.LDAPURI) {
-		if isOpenBeyondHere(uri) && !isOn(s.LDAPStartTLS) {
-			logger.WarnContext(ctx, "The connection to the LDAP server is not encrypted: use ldaps:// or EDUCATION_LDAP_STARTTLS.", "uri", uri)
-		}
-	}
+// reportFindings says, when a server answers, what the servers lack and what that costs, as far as a glance shows it.
+func (s *settings) reportFindings(ctx context.Context, client *remote.Client, logger *slog.Logger) {
 	retry(ctx, func() error {
-		features, err := client.Features(ctx)
-		if err != nil {
-			return err
-		}
-		for _, sentence := range features.Missing() {
-			logger.WarnContext(ctx, sentence, "vendor", string(features.Vendor))
-		}
-		return nil
+		_, err := client.Features(ctx)
+		return err
 	})
-}
-
-// isOpenBeyondHere reports whether a URI leads, unencrypted, to another machine.
-func isOpenBeyondHere(uri string) bool {
-	parsed, err := url.Parse(uri)
-	if err != nil || !strings.EqualFold(parsed.Scheme, "ldap") {
-		return false
+	findings, err := doctor.Examine(ctx, s.doctorConfig(doctor.Glance))
+	if err != nil {
+		return // The service stops.
 	}
-	host := parsed.Hostname()
-	return host != "localhost" && !strings.HasPrefix(host, "127.") && host != "::1"
+	for _, finding := range findings {
+		level := map[doctor.Severity]slog.Level{doctor.Warning: slog.LevelWarn, doctor.Error: slog.LevelError}[finding.Severity]
+		if finding.Severity >= doctor.Warning {
+			logger.Log(ctx, level, finding.Matter, "finding", finding.ID, "uri", finding.Server, "cost", finding.Cost, "remedy", finding.Remedy)
+		}
+	}
 }
 
 // The first and the longest wait between two attempts at what needs a server.

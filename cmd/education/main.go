@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,11 +26,14 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// commands are the subcommands. Everything but the choice among them is set in the environment.
+// commands are the subcommands. What concerns the service is set in the environment; flags say what a command prints and
+// how far it goes.
 type commands struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the API and the directory (the default)."`
 	Config  configCommand  `cmd:"" help:"Print the settings in force, without secrets."`
 	Check   checkCommand   `cmd:"" help:"Look for faults in the directory's file. No server may be running on it."`
+	Doctor  doctorCommand  `cmd:"" help:"Examine the LDAP servers, with throw-away entries, and say what they lack and what that costs."`
+	Migrate migrateCommand `cmd:"" help:"Bring a directory up to date, or move one into another. Without --apply it only tells what it would do."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -41,7 +45,8 @@ type process struct {
 }
 
 // run carries out the command in arguments and returns the process's exit status: 0, 1 after a failure, which has
-// been reported on stderr, or 2 for arguments that name no command. It ends early when ctx does.
+// been reported on stderr, 2 for arguments that name no command, or 3 after errAttention, unless the command has statuses
+// of its own: see statusError. It ends early when ctx does.
 func run(ctx context.Context, arguments, environment []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&commands{}, kong.Name("education"), kong.Writers(stdout, stderr),
 		kong.Description("A provisioning API for OpenCloud. Settings are environment variables; see 'education config'."),
@@ -54,11 +59,30 @@ func run(ctx context.Context, arguments, environment []string, stdout, stderr io
 	if err != nil {
 		return report(stderr, err, 2)
 	}
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	var status *statusError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errAttention):
+		return report(stderr, err, 3)
+	case !errors.As(err, &status):
 		return report(stderr, err, 1)
+	case status.cause == nil:
+		return status.status
 	}
-	return 0
+	return report(stderr, status.cause, status.status)
 }
+
+// A statusError ends the process with a certain status. Without a cause everything has been said already.
+type statusError struct {
+	status int
+	cause  error
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("status %d: %v", e.status, e.cause) }
+
+func (e *statusError) Unwrap() error { return e.cause }
 
 func report(stderr io.Writer, err error, status int) int {
 	for line := range strings.Lines(err.Error()) {

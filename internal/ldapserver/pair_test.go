@@ -20,6 +20,7 @@ func TestOpenLDAPPair(t *testing.T) {
 	t.Run("an entry is changed at both at once", func(t *testing.T) { checkChangesMerge(t, pair) })
 	t.Run("links follow entries in both", func(t *testing.T) { checkLinksInBoth(t, pair) })
 	t.Run("a server that was away catches up", func(t *testing.T) { checkCatchingUp(t, pair) })
+	t.Run("a server that crashed passes on what it had", func(t *testing.T) { checkCrash(t, pair) })
 	t.Run("passwords are passed on", func(t *testing.T) { checkPasswordsPassedOn(t, pair) })
 }
 
@@ -142,6 +143,22 @@ func checkCatchingUp(t *testing.T, pair [2]*Server) {
 	pair[1].Start(t)
 	converge(t, pair)
 	read(t, pair[1].Connect(t, pair[1].Service()), userEntry(pair[1].Bases, "away19").DN)
+}
+
+// checkCrash has a server die with writes that it has acknowledged and the other one has not got.
+func checkCrash(t *testing.T, pair [2]*Server) {
+	for round := range 3 {
+		service := pair[0].Connect(t, pair[0].Service())
+		pair[1].Pause(t)
+		for i := range 20 {
+			mustAdd(t, service, userEntry(pair[0].Bases, fmt.Sprintf("crash%d-%d", round, i)))
+		}
+		pair[0].Kill(t)
+		pair[1].Resume(t)
+		pair[0].Start(t)
+		converge(t, pair)
+		read(t, pair[1].Connect(t, pair[1].Service()), userEntry(pair[1].Bases, fmt.Sprintf("crash%d-19", round)).DN)
+	}
 }
 
 func checkPasswordsPassedOn(t *testing.T, pair [2]*Server) {

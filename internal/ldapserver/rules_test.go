@@ -64,7 +64,7 @@ func checkUniqueKey(t *testing.T, server *Server, bases Bases) {
 		t.Errorf("modify to another's key: result %d, want constraintViolation", got)
 	}
 	// Octets are compared, not letters: folding is the service's business.
-	mustAdd(t, service, userEntry(bases, "MAX", "user/username/-/MAX"))
+	mustAdd(t, service, userEntry(bases, "other", "user/username/-/MAX"))
 	if err := modify(service, first.DN, "educationUniqueKey", "user/username/-/max", "user/externalId/-/4712"); err != nil {
 		t.Errorf("modify one's own keys: %v", err)
 	}

@@ -150,14 +150,26 @@ func (d *Directory) settle(ctx context.Context, set *education.EntitySet, key st
 	return lost, nil
 }
 
-// older compares the entries that two servers made: by time, and then by id.
+// older compares the entries that two servers made.
 func older(a, b *wire.Entry) int {
-	left, leftKnown := match.ParseGeneralizedTime(a.Value(attributeCreated))
-	right, rightKnown := match.ParseGeneralizedTime(b.Value(attributeCreated))
+	return ageOf(a).compare(ageOf(b))
+}
+
+// age is what says which of several entries is the oldest.
+type age struct{ created, id string }
+
+func ageOf(entry *wire.Entry) age {
+	return age{created: entry.Value(attributeCreated), id: strings.ToLower(entry.Value(attributeID))}
+}
+
+// compare compares by time, and then by id.
+func (a age) compare(b age) int {
+	left, leftKnown := match.ParseGeneralizedTime(a.created)
+	right, rightKnown := match.ParseGeneralizedTime(b.created)
 	if leftKnown && rightKnown && !left.Equal(right) {
 		return left.Compare(right)
 	}
-	return strings.Compare(strings.ToLower(a.Value(attributeID)), strings.ToLower(b.Value(attributeID)))
+	return strings.Compare(a.id, b.id)
 }
 
 // takeKey takes a unique key away from an entry, unless somebody else is doing so. The revision makes sure that whoever is

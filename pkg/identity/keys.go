@@ -38,6 +38,7 @@ type uniqueKey struct {
 // The directory lets no two entries have a value in common.
 func (d *Directory) keysOf(entity *education.Entity, schools []string) []uniqueKey {
 	var keys []uniqueKey
+	schools = filled(schools)
 	for _, property := range entity.Set.Properties {
 		value, ok := entity.Value(property).(string)
 		scope := d.rules.UniqueScope(entity.Set, property)

@@ -144,6 +144,13 @@ func containsFold(values []string, value string) bool {
 
 // Delete implements education.Directory.
 func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key education.Key) error {
+	if set == education.Schools && key.Versions != nil {
+		id, err := d.claim(ctx, key)
+		if err != nil {
+			return err
+		}
+		key = education.Key{Property: set.ID, Value: id}
+	}
 	deleted, err := attempts(ctx, func() (*record, error) {
 		found, err := d.find(ctx, set, key, nil)
 		if err != nil {
@@ -167,11 +174,34 @@ func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key ed
 	return err
 }
 
+// claim decides, by a write of its own, whether a school that is to be deleted is in a version that the key means, before
+// anybody is taken out of it. It returns the school's id.
+func (d *Directory) claim(ctx context.Context, key education.Key) (string, error) {
+	return attempts(ctx, func() (string, error) {
+		found, err := d.find(ctx, education.Schools, key, forUpdate(&education.Change{}))
+		if err == nil {
+			err = d.rules.CheckDeletion(found.entity)
+		}
+		if err != nil {
+			return "", err
+		}
+		p := &plan{record: found, next: found.entity}
+		p.setKeys(d.keysOf(found.entity, nil), func(*education.Property) bool { return false })
+		p.keepTo(key)
+		if _, err = d.modify(ctx, p, found.entry.DN, nil); err != nil {
+			return "", d.whyNotChanged(ctx, p, err)
+		}
+		return found.entity.ID(), nil
+	})
+}
+
 // deleteEntry deletes an entry in the version that was read, if the key means that one and no others.
 func (d *Directory) deleteEntry(ctx context.Context, found *record, key education.Key) error {
 	set := found.entity.Set
-	if err := d.follow(ctx, set, found.entry.DN, ""); err != nil {
-		return err
+	if key.Versions == nil {
+		if err := d.follow(ctx, set, found.entry.DN, ""); err != nil {
+			return err
+		}
 	}
 	request := &wire.DeleteRequest{DN: found.entry.DN}
 	if key.Versions != nil {
@@ -181,6 +211,10 @@ func (d *Directory) deleteEntry(ctx context.Context, found *record, key educatio
 	if set == education.Schools && hasCode(err, wire.ResultUnwillingToPerform) || hasCode(err, wire.ResultAssertionFailed) {
 		// Somebody was put into the school after the others were taken out, or the entry has changed.
 		return errOutdated
+	}
+	if err == nil && key.Versions != nil {
+		// Only now is it known that the entry was in the version that was meant.
+		return d.follow(ctx, set, found.entry.DN, "")
 	}
 	return translate(err)
 }

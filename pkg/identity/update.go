@@ -201,12 +201,16 @@ func (d *Directory) planStandIns(p *plan) {
 		stands := own == nil || p.next.Value(own) == nil
 		return stood != stands || stands && slices.Contains(p.changed, source)
 	})
-	if !touched {
-		return
+	if touched {
+		p.replaceStandIns(d.standIns(p.next))
 	}
+}
+
+// replaceStandIns plans the stand-ins that the entry shall have, and the note of them.
+func (p *plan) replaceStandIns(standIns []wire.Attribute) {
 	p.guarded = true
 	noted := false
-	for _, attribute := range d.standIns(p.next) {
+	for _, attribute := range standIns {
 		noted = noted || attribute.Type == attributePlaceholder
 		p.changes = slices.DeleteFunc(p.changes, func(change wire.Change) bool { return change.Attribute.Type == attribute.Type })
 		p.replace(attribute.Type, attribute.Values)
@@ -330,7 +334,7 @@ func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []s
 	}
 	request.Changes = p.request(false).Changes
 	if entry, err = d.ops.Modify(ctx, request); err == nil {
-		slog.WarnContext(ctx, "an entity shares its externalId with another one", "set", p.next.Set.Name, "id", p.next.ID())
+		slog.WarnContext(ctx, "an entity shares a unique value with another one, which keeps the right to it", "set", p.next.Set.Name, "id", p.next.ID())
 	}
 	return entry, err
 }

@@ -34,7 +34,9 @@ func openLDAP(t testing.TB) *backend {
 type backend struct {
 	// address is that of its LDAP listener, as host:port.
 	address string
-	// passwords are those of the accounts cn=admin and cn=reader of the naming context.
+	// administrator is the DN of the account that may do everything.
+	administrator string
+	// passwords are those of the administrator, called admin, and of cn=reader below the naming context.
 	passwords map[string]string
 	// refusesDisabled says that the directory lets nobody bind whose account is disabled. Elsewhere that is OpenCloud's to
 	// see to.
@@ -76,9 +78,10 @@ func onServer(t testing.TB, server *ldapserver.Server) *backend {
 		t.Fatal(err)
 	}
 	return &backend{
-		address:   address.Host,
-		passwords: map[string]string{"admin": server.Admin.Password, "reader": server.Reader.Password},
-		env:       remoteSettings(t, server.URI, server.BindDN, server.Password),
+		address:       address.Host,
+		administrator: server.Admin.DN,
+		passwords:     map[string]string{"admin": server.Admin.Password, "reader": server.Reader.Password},
+		env:           remoteSettings(t, server.URI, server.BindDN, server.Password),
 	}
 }
 
@@ -86,7 +89,7 @@ func onServer(t testing.TB, server *ldapserver.Server) *backend {
 func embeddedBehindLDAP(t testing.TB) *backend {
 	t.Helper()
 	other := startOn(t, nil)
-	b := &backend{address: other.ldap, passwords: map[string]string{}, refusesDisabled: true}
+	b := &backend{address: other.ldap, administrator: "cn=admin," + namingContext, passwords: map[string]string{}, refusesDisabled: true}
 	for _, account := range []string{"admin", "reader"} {
 		b.passwords[account] = other.ldapPassword(t, account)
 	}

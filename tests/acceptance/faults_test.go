@@ -34,6 +34,7 @@ const busyMachine = 3 * time.Second
 // TestAnswersAreLost has the answer to each kind of write lost after the server has carried it out.
 func TestAnswersAreLost(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	s, calm, proxy := behindProxy(t)
 	// A class that loses its last member takes two modifications on OpenLDAP, the first of which is refused.
 	calm.post(t, "/users", entity{"displayName": "Tina", "onPremisesSamAccountName": "tina"}).want(http.StatusCreated)
@@ -62,6 +63,7 @@ func TestAnswersAreLost(t *testing.T) {
 // TestServerIsGone has the server taken off the network and brought back.
 func TestServerIsGone(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	s, calm, proxy := behindProxy(t)
 	calm.post(t, "/users", entity{"displayName": "Max", "onPremisesSamAccountName": "max"}).want(http.StatusCreated)
 	proxy.Refuse()
@@ -128,6 +130,7 @@ func (s *server) wantBack(t *testing.T, since time.Time, path string) {
 // ten seconds for the answer, and five for finding out that the server does not even take a bind.
 func TestServerIsSilent(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	s, _, proxy := behindProxy(t)
 	proxy.Set(faultproxy.All(faultproxy.Lose))
 	inParallel(3, 3, func(i int) {
@@ -150,6 +153,7 @@ func TestServerIsSilent(t *testing.T) {
 // the document does.
 func TestListBreaksOff(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	const all = 700
 	s, calm, proxy := behindProxy(t)
 	long := strings.Repeat("x", 512)

@@ -25,11 +25,14 @@ func (s *server) dial(t testing.TB) *ldap.Conn {
 	return connection
 }
 
-// administrator connects to the LDAP listener with the account that may do everything.
+// administrator connects to the directory with the account that may do everything.
 func (s *server) administrator(t testing.TB) *ldap.Conn {
 	t.Helper()
-	connection := s.dial(t)
-	if err := connection.Bind("cn=admin,"+namingContext, s.ldapPassword(t, "admin")); err != nil {
+	connection, dn := s.dial(t), "cn=admin,"+namingContext
+	if s.backend != nil {
+		dn = s.backend.administrator
+	}
+	if err := connection.Bind(dn, s.ldapPassword(t, "admin")); err != nil {
 		t.Fatal(err)
 	}
 	return connection

@@ -115,6 +115,25 @@ var rules = map[string]rule{
 		},
 		reason: "it speaks to LDAP servers and knows no school, user or class",
 	},
+	"pkg/identity/doctor": {
+		permitted: []string{
+			"pkg/education",
+			"pkg/identity/match",
+			"pkg/identity/remote",
+			"pkg/identity/wire",
+			"github.com/google/uuid",
+		},
+		reason: "it examines servers by what the service does with them, and serves nothing",
+	},
+	"pkg/identity/migrate": {
+		permitted: []string{
+			"internal/passwordhash",
+			"pkg/education",
+			"pkg/identity",
+			"pkg/odata",
+		},
+		reason: "it moves entities between directories and does not know how either carries out operations",
+	},
 	"pkg/identity/identitytest": {
 		permitted: []string{
 			"pkg/education",

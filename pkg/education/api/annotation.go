@@ -37,14 +37,18 @@ func (a *API) metadataLevel(r *http.Request, query *odata.Query) (odata.Metadata
 	level, best := odata.MetadataMinimal, 0.0
 	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
 		name, parameters, err := mime.ParseMediaType(part)
-		if err != nil || name != mediaJSON || parameters[mediaParameter] == "" {
+		weight := weightOf(parameters)
+		if err != nil || name != mediaJSON || weight == 0 {
 			continue
 		}
-		wanted, ok := odata.ParseMetadata(parameters[mediaParameter])
+		wanted, ok := odata.MetadataMinimal, true
+		if text, given := parameters[mediaParameter]; given {
+			wanted, ok = odata.ParseMetadata(text)
+		}
 		if !ok {
 			return "", odata.Errorf(odata.InvalidRequest, "Accept", "%s must be none, minimal or full", mediaParameter)
 		}
-		if weight := weightOf(parameters); weight > best {
+		if weight > best {
 			level, best = wanted, weight
 		}
 	}
@@ -67,6 +71,15 @@ func (a *API) contentType(level odata.Metadata) string {
 		return mediaJSON
 	}
 	return mediaJSON + ";" + mediaParameter + "=" + string(level)
+}
+
+// linkFormat returns the $format of a link to the next page, or the empty string if the link needs none: what an Accept
+// header has decided would be lost otherwise.
+func (a *API) linkFormat(query *odata.Query, level odata.Metadata) string {
+	if a.rules.Compatible || query.Metadata != "" || level == odata.MetadataMinimal {
+		return ""
+	}
+	return a.contentType(level)
 }
 
 // appendAnnotations appends the control information of an entity that stands before its properties.

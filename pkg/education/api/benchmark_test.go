@@ -53,15 +53,7 @@ func newBenchmark(b *testing.B, users int) *benchmark {
 	if err != nil {
 		b.Fatal(err)
 	}
-	routes := chi.NewRouter()
-	routes.Use(middleware.Chain(middleware.Options{
-		Logger: slog.New(slog.DiscardHandler), Tracers: tracing.NewTracerProvider(), Meters: metering.NewMeterProvider(),
-		Patience: time.Minute, Accepted: []middleware.Digest{middleware.DigestOf(benchmarkToken)},
-	})...)
-	routes.Mount("/", api.New(api.Config{Directory: directory}).Routes())
-	server := httptest.NewServer(routes)
-	b.Cleanup(server.Close)
-	s := &benchmark{store: store, url: server.URL, ids: make([]string, users)}
+	s := &benchmark{store: store, url: serve(b, directory), ids: make([]string, users)}
 	errs := make(chan error, 64)
 	for worker := range cap(errs) {
 		go func() {
@@ -88,6 +80,20 @@ func newBenchmark(b *testing.B, users int) *benchmark {
 	}
 	s.next.Store(int64(users))
 	return s
+}
+
+// serve serves a directory with all of the service's middleware and returns the URL.
+func serve(b *testing.B, directory education.Directory) string {
+	b.Helper()
+	routes := chi.NewRouter()
+	routes.Use(middleware.Chain(middleware.Options{
+		Logger: slog.New(slog.DiscardHandler), Tracers: tracing.NewTracerProvider(), Meters: metering.NewMeterProvider(),
+		Patience: time.Minute, Accepted: []middleware.Digest{middleware.DigestOf(benchmarkToken)},
+	})...)
+	routes.Mount("/", api.New(api.Config{Directory: directory}).Routes())
+	server := httptest.NewServer(routes)
+	b.Cleanup(server.Close)
+	return server.URL
 }
 
 // userBody is the body that creates the i-th user.
@@ -117,7 +123,12 @@ func userEntry(i int, id string) *wire.AddRequest {
 // send makes a request and fails the benchmark unless it has the wanted status.
 func (s *benchmark) send(b *testing.B, method, path, body string, want int) {
 	b.Helper()
-	request, err := http.NewRequestWithContext(b.Context(), method, s.url+path, strings.NewReader(body))
+	send(b, s.url, method, path, body, want)
+}
+
+func send(b *testing.B, url, method, path, body string, want int) {
+	b.Helper()
+	request, err := http.NewRequestWithContext(b.Context(), method, url+path, strings.NewReader(body))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -16,10 +16,10 @@ const (
 	headerIfUnmodifiedSince = "If-Unmodified-Since"
 )
 
-// conditionsOf are the conditions that requests of a method may make. A read is harmless whatever condition is not looked
-// at (RFC 9110, section 13.1, asks to ignore those on dates that the service does not give), a write is not.
+// conditionsOf are the conditions that writes of a method may make. A read is harmless whatever condition is not looked at
+// (RFC 9110, section 13.1, asks to ignore those on dates that the service does not give), a write is not.
 var conditionsOf = map[string][]string{
-	http.MethodGet:    {headerIfMatch, headerIfNoneMatch, headerIfUnmodifiedSince},
+	http.MethodPost:   nil,
 	http.MethodPatch:  {headerIfMatch},
 	http.MethodDelete: {headerIfMatch},
 }
@@ -27,8 +27,12 @@ var conditionsOf = map[string][]string{
 // refuseConditions refuses a write under a condition that would not be looked at. Links have no versions of their own.
 func refuseConditions(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		permitted := conditionsOf[r.Method]
-		if r.Method != http.MethodGet && strings.HasSuffix(routePath(r), "/"+refSegment) {
+		permitted, writes := conditionsOf[r.Method]
+		if !writes {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if strings.HasSuffix(routePath(r), "/"+refSegment) {
 			permitted = nil
 		}
 		for _, header := range []string{headerIfMatch, headerIfNoneMatch, headerIfUnmodifiedSince} {
@@ -75,6 +79,11 @@ func entityTags(r *http.Request, header string) (versions []string, every, ok bo
 		return nil, true, true
 	}
 	for rest != "" {
+		// Empty elements of a list do not count (RFC 9110, section 5.6.1.2).
+		if after, empty := strings.CutPrefix(rest, ","); empty {
+			rest = strings.TrimSpace(after)
+			continue
+		}
 		quoted, found := strings.CutPrefix(strings.TrimPrefix(rest, "W/"), `"`)
 		if !found {
 			return nil, false, false

@@ -61,6 +61,7 @@ func TestConditionalRead(t *testing.T) {
 		{"known, written as a strong tag", "/users/max", []string{"If-None-Match", strong}, 304},
 		{"known among others", "/users/max", []string{"If-None-Match", `W/"a,b", ` + tag + ` , "c"`}, 304},
 		{"known in the second field", "/users/max", []string{"If-None-Match", `W/"a"`, "If-None-Match", tag}, 304},
+		{"known among empty elements", "/users/max", []string{"If-None-Match", `,"x",,` + tag + `,`}, 304},
 		{"anything", "/users/max", []string{"If-None-Match", "*"}, 304},
 		{"unknown", "/users/max", []string{"If-None-Match", `W/"a"`}, 200},
 		{"a prefix of it", "/users/max", []string{"If-None-Match", tag[:len(tag)-2] + `"`}, 200},
@@ -226,6 +227,8 @@ func TestMetadataLevels(t *testing.T) {
 		{"full", "application/json; odata.metadata=full; charset=utf-8", "", full},
 		{"full, in another case", "Application/JSON;OData.Metadata=FULL", "", full},
 		{"another type", "text/html;odata.metadata=full", "", minimal},
+		{"excluded", "application/json, application/json;odata.metadata=x;q=0", "", minimal},
+		{"the heavier one without a level", "application/json, application/json;odata.metadata=full;q=0.1", "", minimal},
 		{"the heavier one", "application/json;odata.metadata=none;q=0.5, application/json;odata.metadata=full", "", full},
 		{"$format goes before Accept", "application/json;odata.metadata=full", "&$format=application/json;odata.metadata=none", none},
 		{"$format without a level", "application/json;odata.metadata=full", "&$format=json", full},
@@ -245,6 +248,11 @@ func TestMetadataLevels(t *testing.T) {
 	got := s.sendWith("GET", list, "", "Accept", "application/json;odata.metadata=none").Body.String()
 	if !strings.HasPrefix(got, `{"@odata.count":2,"value":[{"displayName":`) || strings.Count(got, "@odata.") != 2 || !strings.Contains(got, `"@odata.nextLink":"`) {
 		t.Errorf("a page without control information: %s", got)
+	}
+
+	next := s.follow(decodeList(t, s.sendWith("GET", list, "", "Accept", "application/json;odata.metadata=none")).Next).Body.String()
+	if !strings.HasPrefix(next, `{"value":[{"displayName":`) {
+		t.Errorf("the next page, without a header: %s", next)
 	}
 
 	wrong := []string{"Accept", "application/json;odata.metadata=all"}

@@ -173,7 +173,7 @@ func (a *API) frame(r *http.Request, shape *shape, bare bool, query *odata.Query
 	head = append(head, `"value":[`...)
 	tail = append(tail, ']')
 	if answer.Next != "" {
-		tail = appendString(append(tail, `,"@odata.nextLink":`...), a.pages.next(r, query, answer.Next))
+		tail = appendString(append(tail, `,"@odata.nextLink":`...), a.pages.next(r, query, answer.Next, a.linkFormat(query, shape.level)))
 	}
 	return head, append(tail, "}\n"...)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -67,9 +68,9 @@ func limit(query *odata.Query, size int) {
 }
 
 // next returns the URL of the page behind a position: the request's own, with the position as a cursor and without what
-// counts for the first page alone. A page size that the client asked for in a header is kept as $top, because clients
-// follow a link without the headers of the first request.
-func (p pages) next(r *http.Request, query *odata.Query, position string) string {
+// counts for the first page alone. A page size that the client asked for in a header is kept as $top, and a format as
+// $format, because clients follow a link without the headers of the first request.
+func (p pages) next(r *http.Request, query *odata.Query, position, format string) string {
 	values := queryValues(r)
 	for name := range values {
 		switch strings.ToLower(name) {
@@ -79,6 +80,10 @@ func (p pages) next(r *http.Request, query *odata.Query, position string) string
 	}
 	if query.Top != nil && *query.Top != p.maximum {
 		values.Set(odata.OptionTop, strconv.Itoa(*query.Top))
+	}
+	if format != "" {
+		maps.DeleteFunc(values, func(name string, _ []string) bool { return strings.EqualFold(name, odata.OptionFormat) })
+		values.Set(odata.OptionFormat, format)
 	}
 	values.Set(odata.OptionSkipToken, p.seal(position, walkOf(r)))
 	return serverURL(r) + r.URL.EscapedPath() + "?" + strings.ReplaceAll(values.Encode(), "%24", "$")

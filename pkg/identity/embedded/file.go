@@ -46,6 +46,9 @@ func openFile(path string) (*bolt.DB, error) {
 	return db, nil
 }
 
+// ErrInUse is wrapped by the error of an Open of a file that another process has open.
+var ErrInUse = errors.New("in use by another process")
+
 // openBolt is bolt.Open with errors that say what an operator can do.
 func openBolt(path string, options bolt.Options) (db *bolt.DB, err error) {
 	options.Timeout = lockWait
@@ -55,7 +58,7 @@ func openBolt(path string, options bolt.Options) (db *bolt.DB, err error) {
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is in use by another process", path)
+		return nil, fmt.Errorf("%s is %w", path, ErrInUse)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%s must be readable and writable: %w", path, err)
 	case err != nil:

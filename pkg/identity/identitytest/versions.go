@@ -2,6 +2,7 @@ package identitytest
 
 import (
 	"context"
+	"time"
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -11,6 +12,7 @@ var versionTests = []conformanceTest{
 	{"versions tell the states of an entity apart", defaults, testVersions},
 	{"a write for another version changes nothing", defaults, testOtherVersion},
 	{"of many writes for one version one is made", defaults, testOneWriteForAVersion},
+	{"a school is deleted in the version that is meant, or keeps its users", defaults, testDeleteSchoolVersion},
 }
 
 // testVersions changes entities in every way, faster than the clock of a directory that counts seconds.
@@ -125,4 +127,20 @@ func testOneWriteForAVersion(s *subject) {
 		}
 		user = s.get(users, idOf(user))
 	}
+}
+
+func testDeleteSchoolVersion(s *subject) {
+	school := s.create(schools, fields{"terminationDate": jsonOf(time.Now().UTC().Add(time.Hour))})
+	user := s.create(users, fields{"schools@odata.bind": bind(school)})
+	s.wait(2 * time.Hour)
+	renamed := s.update(school, fields{"displayName": "renamed"})
+	outdated, current := idOf(school), idOf(school)
+	outdated.Versions, current.Versions = []string{school.Version}, []string{renamed.Version}
+	s.wantError("delete another version", s.directory.Delete(context.Background(), schools, outdated), odata.ResourceModified, schools.Name)
+	s.wantRelated(schoolUsers, school, user)
+	if err := s.directory.Delete(context.Background(), schools, current); err != nil {
+		s.Fatalf("delete the version that is there: %v", err)
+	}
+	s.wantGone(school)
+	s.wantRelated(userSchools, user)
 }

@@ -109,7 +109,7 @@ func (s *server) changes(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	defer c.close()
-	suffix := features.suffixOf(s.config.Bases[0])
+	suffix := features.SuffixOf(s.config.Bases[0])
 	entry, err := c.readEntry(ctx, s.config, suffix, wire.Present("objectClass"), []string{"contextCSN"})
 	if _, isResult := wire.CodeOf(err); isResult {
 		return nil, nil

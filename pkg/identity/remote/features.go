@@ -35,34 +35,18 @@ type Features struct {
 	SchemaKnown bool
 	// UniqueKeys says that the schema has educationUniqueKey and educationObject.
 	UniqueKeys bool
+	// SchemaDN is the entry that holds the schema, empty if the server does not say which.
+	SchemaDN string
+	// ExternalIDs says that the schema permits openCloudEducationExternalId on users and schools, as OpenCloud's does since
+	// version 5.2.0. It means nothing without SchemaKnown.
+	ExternalIDs bool
 
 	// contexts are the naming contexts.
 	contexts []string
 }
 
-// Missing returns a sentence about each feature that the server lacks, with what that costs.
-func (f Features) Missing() []string {
-	var sentences []string
-	for _, row := range []struct {
-		there    bool
-		sentence string
-	}{
-		{f.Paging, "The LDAP server does not page results (RFC 2696): lists longer than its size limit fail."},
-		{f.PostRead, "The LDAP server does not return entries with their changes (RFC 4527): every change takes one more search."},
-		{f.Assertion, "The LDAP server does not check conditions with a change (RFC 4528): they are checked just before it."},
-		{f.SchemaKnown, "The LDAP server does not show its schema to this account: it is taken to be complete."},
-		{f.UniqueKeys || !f.SchemaKnown, "The LDAP server's schema lacks educationUniqueKey: unique values are looked up before they are written," +
-			" which two writers at the same moment can get past."},
-	} {
-		if !row.there {
-			sentences = append(sentences, row.sentence)
-		}
-	}
-	return sentences
-}
-
-// suffixOf returns the naming context that a DN is in, or the empty string.
-func (f Features) suffixOf(dn string) string {
+// SuffixOf returns the naming context that a DN is in, or the empty string.
+func (f Features) SuffixOf(dn string) string {
 	best := ""
 	for _, context := range f.contexts {
 		if len(context) >= len(best) && within(dn, context) {
@@ -106,6 +90,7 @@ func (c *conn) readFeatures(ctx context.Context, config *Config) (*Features, err
 		PostRead:       slices.Contains(controls, wire.ControlPostRead),
 		Assertion:      slices.Contains(controls, wire.ControlAssertion),
 		PasswordModify: slices.Contains(extensions, wire.OperationPasswordModify),
+		SchemaDN:       root.Value("subschemaSubentry"),
 		contexts:       root.Values("namingContexts"),
 	}
 	switch {
@@ -114,18 +99,18 @@ func (c *conn) readFeatures(ctx context.Context, config *Config) (*Features, err
 	case slices.Contains(root.Values("objectClass"), "OpenLDAProotDSE"):
 		f.Vendor = VendorOpenLDAP
 	}
-	return f, c.readSchema(ctx, config, root.Value("subschemaSubentry"), f)
+	return f, c.readSchema(ctx, config, f)
 }
 
 // attributeUniqueKey is the attribute that a server keeps unique.
 const attributeUniqueKey = "educationUniqueKey"
 
 // readSchema looks for this service's own schema. That it cannot be read is no error.
-func (c *conn) readSchema(ctx context.Context, config *Config, dn string, f *Features) error {
-	if dn == "" {
+func (c *conn) readSchema(ctx context.Context, config *Config, f *Features) error {
+	if f.SchemaDN == "" {
 		return nil
 	}
-	schema, err := c.readEntry(ctx, config, dn, wire.Equal("objectClass", "subschema"), []string{"attributeTypes", "objectClasses"})
+	schema, err := c.readEntry(ctx, config, f.SchemaDN, wire.Equal("objectClass", "subschema"), []string{"attributeTypes", "objectClasses"})
 	if _, isResult := wire.CodeOf(err); isResult {
 		return nil
 	}
@@ -135,7 +120,16 @@ func (c *conn) readSchema(ctx context.Context, config *Config, dn string, f *Fea
 	types, classes := schema.Values("attributeTypes"), schema.Values("objectClasses")
 	f.SchemaKnown = len(types) > 0 && len(classes) > 0
 	f.UniqueKeys = describes(types, attributeUniqueKey) && describes(classes, "educationObject")
+	const externalID = "openCloudEducationExternalId"
+	f.ExternalIDs = permits(classes, "openCloudEducationUser", externalID) && permits(classes, "openCloudEducationSchool", externalID)
 	return nil
+}
+
+// permits reports whether the description of an object class names an attribute.
+func permits(classes []string, class, attribute string) bool {
+	return slices.ContainsFunc(classes, func(text string) bool {
+		return describes([]string{text}, class) && strings.Contains(strings.ToLower(text), strings.ToLower(attribute))
+	})
 }
 
 // describes reports whether one of the descriptions (RFC 4512, section 4.1) has the name.

@@ -256,7 +256,7 @@ func TestSearchResults(t *testing.T) {
 		entries   int
 		code      wire.ResultCode
 	}{
-		{"size limit of the server", partly(wire.ResultSizeLimitExceeded), 0, 3, wire.ResultSizeLimitExceeded},
+		{"size limit of the server", partly(wire.ResultSizeLimitExceeded), 0, 0, wire.ResultSizeLimitExceeded},
 		{"size limit of the request", partly(wire.ResultSizeLimitExceeded), 3, 3, wire.ResultSizeLimitExceeded},
 		{"more than the size limit", nil, 3, 0, wire.ResultOther},
 		{"another result after some entries", partly(wire.ResultAdminLimitExceeded), 0, 0, wire.ResultAdminLimitExceeded},

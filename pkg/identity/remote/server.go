@@ -56,29 +56,40 @@ func (e *refusedError) Error() string {
 
 // connect makes a connection that is ready for use.
 func (s *server) connect(ctx context.Context) (*conn, error) {
-	c, err := dial(ctx, s.endpoint, s.tls, s.config.DialTimeout)
+	c, err := s.reach(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if s.config.StartTLS && !s.endpoint.tls && s.network != "unix" {
-		err = c.startTLS(ctx, s.host, s.tls, s.config.DialTimeout)
-	}
-	if err == nil {
-		err = s.bind(ctx, c)
-	}
-	if err != nil {
+	if err := s.bind(ctx, c); err != nil {
 		_ = c.raw.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
+// reach makes a connection that is as secure as it is to be, and anonymous.
+func (s *server) reach(ctx context.Context) (*conn, error) {
+	c, err := dial(ctx, s.endpoint, s.tls, s.config.DialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	if s.config.StartTLS && !s.endpoint.tls && s.network != "unix" {
+		if err := c.startTLS(ctx, s.host, s.tls, s.config.DialTimeout); err != nil {
+			_ = c.raw.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// ldapVersion is the version of the protocol (RFC 4511, section 4.2).
+const ldapVersion = 3
+
 // bind authenticates a connection (RFC 4511, section 4.2).
 func (s *server) bind(ctx context.Context, c *conn) error {
-	const version = 3
 	// Empty credentials ask for the identity that the connection has; without any, the server would ask back.
 	self := ""
-	request := &wire.BindRequest{Version: version, Method: wire.AuthSASL, Mechanism: "EXTERNAL", Credentials: &self}
+	request := &wire.BindRequest{Version: ldapVersion, Method: wire.AuthSASL, Mechanism: "EXTERNAL", Credentials: &self}
 	if s.config.BindDN != "" {
 		password, err := s.config.Password()
 		switch {
@@ -88,7 +99,7 @@ func (s *server) bind(ctx context.Context, c *conn) error {
 			// A bind without a password succeeds and stays anonymous (RFC 4513, section 5.1.2).
 			return &refusedError{wire.ResultInappropriateAuthentication, "the password is empty"}
 		}
-		request = &wire.BindRequest{Version: version, Name: s.config.BindDN, Method: wire.AuthSimple, Password: password}
+		request = &wire.BindRequest{Version: ldapVersion, Name: s.config.BindDN, Method: wire.AuthSimple, Password: password}
 	}
 	response, _, err := c.call(ctx, s.config.BindTimeout, request)
 	switch {

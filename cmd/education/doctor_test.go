@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencloud-eu/education/internal/ldapserver"
+	"github.com/opencloud-eu/education/pkg/identity/doctor"
+)
+
+func TestMain(m *testing.M) { ldapserver.Main(m) }
+
+// examine runs education doctor and returns its exit status and what it prints.
+func examine(t *testing.T, environment []string, flags ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, err strings.Builder
+	environment = append([]string{"EDUCATION_DATA_DIR=" + t.TempDir()}, environment...)
+	status = run(t.Context(), append([]string{"doctor"}, flags...), environment, &out, &err)
+	return status, out.String(), err.String()
+}
+
+// parse reads the JSON of an examination.
+func parse(t *testing.T, text string) (worst string, severities map[string]string) {
+	t.Helper()
+	var examination struct {
+		Worst    string
+		Findings []struct{ ID, Severity, Server, Matter, Cost, Remedy string }
+	}
+	if err := json.Unmarshal([]byte(text), &examination); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	severities = map[string]string{}
+	for _, finding := range examination.Findings {
+		severities[finding.ID] = finding.Severity
+	}
+	return examination.Worst, severities
+}
+
+// settingsFor returns the environment of a service that uses a server.
+func settingsFor(server *ldapserver.Server, more ...string) []string {
+	return append([]string{
+		"EDUCATION_LDAP_URI=" + server.URI, "EDUCATION_LDAP_BIND_DN=" + server.BindDN, "EDUCATION_LDAP_BIND_PASSWORD=" + server.Password,
+	}, more...)
+}
+
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	server := ldapserver.OpenLDAP(t, ldapserver.PlainSchema())
+	status, text, stderr := examine(t, settingsFor(server))
+	if status != statusWarnings || stderr != "" {
+		t.Errorf("OpenCloud's schema alone: status %d, %q", status, stderr)
+	}
+	for _, want := range []string{
+		server.URI + "\n  ok       server.reachable     The server can be reached.\n",
+		"\n  warning  schema.uniquekeys    The schema lacks educationUniqueKey and educationPlaceholder in the class educationObject.\n",
+		"\n                                Load deploy/openldap/schema/education.ldif,",
+		"\nerrors: 0, warnings: 2, notes: 2, in order: ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not print %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, server.Password) {
+		t.Error("it prints the password")
+	}
+
+	status, text, _ = examine(t, settingsFor(server), "--json", "--read-only")
+	worst, severities := parse(t, text)
+	if status != statusWarnings || worst != "warning" || severities["schema.uniquekeys"] != "warning" || severities["paging"] != "ok" {
+		t.Errorf("status %d, worst %q: %v", status, worst, severities)
+	}
+	if _, written := severities["references"]; written {
+		t.Error("an examination that shall not write answers what takes writing")
+	}
+}
+
+func TestDoctorErrors(t *testing.T) {
+	t.Parallel()
+	server := ldapserver.SharedOpenLDAP(t)
+	status, text, _ := examine(t, settingsFor(server, "EDUCATION_LDAP_BIND_PASSWORD=wrong"), "--json")
+	if worst, severities := parse(t, text); status != statusErrors || worst != "error" || severities["server.account"] != "error" {
+		t.Errorf("a wrong password: status %d, %v", status, severities)
+	}
+	status, text, stderr := examine(t, []string{"EDUCATION_LDAP_URI=nonsense"})
+	if status != statusErrors || text != "" || !strings.Contains(stderr, "EDUCATION_LDAP_URI") {
+		t.Errorf("wrong settings: status %d, %q, %q", status, text, stderr)
+	}
+}
+
+// TestDoctorEmbedded holds that there is nothing to examine without a server.
+func TestDoctorEmbedded(t *testing.T) {
+	t.Parallel()
+	status, text, _ := examine(t, nil)
+	if status != statusFine || !strings.Contains(text, "education check") {
+		t.Errorf("status %d: %s", status, text)
+	}
+	status, text, _ = examine(t, nil, "--json")
+	if worst, severities := parse(t, text); status != statusFine || worst != "ok" || severities["server.embedded"] != "ok" {
+		t.Errorf("status %d: %s", status, text)
+	}
+}
+
+// TestDoctorOnListener examines the LDAP listener of another service, which is a server like any other.
+func TestDoctorOnListener(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	holder := start(t, folder)
+	status, text, _ := examine(t, onServer(t, holder.LDAP, folder), "--json")
+	_, severities := parse(t, text)
+	// Its administrator, whom another service binds as, may do everything.
+	if status != statusWarnings || severities["access.outside"] != "warning" {
+		t.Errorf("status %d: %s", status, text)
+	}
+	for _, id := range []string{"access.write", "unique", "unique.serialized", "references", "password", "assertion", "postread", "clock", "indexes.keys"} {
+		if severities[id] != "ok" {
+			t.Errorf("%s: %q", id, severities[id])
+		}
+	}
+	status, users := holder.do(t, "GET", "/graph/v1.0/education/users", "")
+	if status != http.StatusOK || strings.Contains(users, "education-doctor") {
+		t.Errorf("users after an examination: %d %s", status, users)
+	}
+}
+
+// journal keeps what a service logs, for a test to look at meanwhile.
+type journal struct {
+	mutex sync.Mutex
+	text  strings.Builder
+}
+
+func (j *journal) Write(line []byte) (int, error) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.Write(line)
+}
+
+func (j *journal) String() string {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.String()
+}
+
+// TestFindingsAtStart holds that the service says at its start what a glance shows.
+func TestFindingsAtStart(t *testing.T) {
+	t.Parallel()
+	server := ldapserver.OpenLDAP(t, ldapserver.PlainSchema())
+	ctx, cancel := context.WithCancel(t.Context())
+	log := &journal{}
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, nil, settingsFor(server, "EDUCATION_HTTP_ADDR=127.0.0.1:0", "EDUCATION_DATA_DIR="+t.TempDir()), io.Discard, log)
+	}()
+	const finding = `"finding":"schema.uniquekeys"`
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), finding) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	if status := <-ended; status != 0 {
+		t.Errorf("the service ends with status %d", status)
+	}
+	if strings.Count(log.String(), `"finding":`) != 1 || !strings.Contains(log.String(), finding) {
+		t.Errorf("not exactly one finding at the start:\n%s", log)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	t.Parallel()
+	for worst, want := range map[doctor.Severity]int{doctor.OK: 0, doctor.Note: 0, doctor.Warning: 1, doctor.Error: 2} {
+		if got := exitStatus(worst); got != want {
+			t.Errorf("the worst finding %v ends with status %d, want %d", worst, got, want)
+		}
+	}
+}
