@@ -197,9 +197,9 @@ func (c isEqual) filter(want bool) (*wire.Filter, bool) {
 	switch {
 	case !c.possible():
 		return constant(false).filter(want)
-	case c.loosely && want:
+	case c.loosely && want && c.property.Type == education.String:
 		return c.with(anySpelling(c.text, whole, func(text string) *wire.Filter { return wire.Equal(c.property.Attribute, text) })), false
-	case c.loosely:
+	case c.loosely && c.property.Type == education.String:
 		return everything, false
 	}
 	return unless(c.with(wire.Equal(c.property.Attribute, c.text)), want), true
@@ -257,9 +257,15 @@ func (c isOrdered) filter(want bool) (*wire.Filter, bool) {
 	if c.operator == odata.Le || c.operator == odata.Lt {
 		kind = wire.FilterLessOrEqual
 	}
-	filter := &wire.Filter{Kind: kind, Attribute: c.property.Attribute, Value: c.text}
-	if c.operator == odata.Gt || c.operator == odata.Lt {
-		filter = wire.And(filter, wire.Not(wire.Equal(c.property.Attribute, c.text)))
+	text, without := c.text, c.operator == odata.Gt || c.operator == odata.Lt
+	if second, _, fraction := strings.Cut(c.text, "."); fraction && c.loosely {
+		// 389-DS compares times as texts, to which a fraction of a second comes before the second. Values in a directory
+		// are whole seconds: see generalizedTime.
+		text, without = second+"Z", kind == wire.FilterGreaterOrEqual
+	}
+	filter := &wire.Filter{Kind: kind, Attribute: c.property.Attribute, Value: text}
+	if without {
+		filter = wire.And(filter, wire.Not(wire.Equal(c.property.Attribute, text)))
 	}
 	return unless(c.with(filter), want), true
 }

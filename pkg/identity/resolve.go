@@ -52,7 +52,7 @@ func (d *Directory) conditions(ctx context.Context, set *education.EntitySet, fi
 
 // on returns what all conditions on a property share.
 func (d *Directory) on(set *education.EntitySet, property *education.Property) propertyCondition {
-	on := propertyCondition{property: property, loosely: d.loosely && property.Type == education.String}
+	on := propertyCondition{property: property, loosely: d.loosely}
 	if standIn := standInOf(set, property); standIn != nil && !d.rules.Compatible {
 		on.standIn, on.plain = standIn.Attribute, d.isPlain()
 	}

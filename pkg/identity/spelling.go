@@ -25,8 +25,11 @@ const maxSpellings = 16
 func anySpelling(text string, at edges, filter func(text string) *wire.Filter) *wire.Filter {
 	var filters []*wire.Filter
 	all := spellings(match.CaseIgnore(text), at)
-	if given := strings.TrimSpace(text); given != "" && match.CaseIgnore(given) != strings.ToLower(given) {
-		all = append(all, given) // A stored text may be spelt just so.
+	// A stored text may be spelt just so, other blanks at its ends, which are letters to 389-DS, included or not.
+	for _, given := range unique([]string{strings.Trim(text, " "), strings.TrimSpace(text)}) {
+		if given != "" && match.CaseIgnore(given) != strings.ToLower(given) {
+			all = append(all, given)
+		}
 	}
 	for _, spelling := range all {
 		filters = append(filters, filter(spelling))

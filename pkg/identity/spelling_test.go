@@ -2,6 +2,7 @@ package identity
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -58,6 +59,10 @@ func TestLooseFilters(t *testing.T) {
 	compare := func(operator odata.Operator, value any) odata.Filter {
 		return &odata.Compare{Property: "displayName", Operator: operator, Value: value}
 	}
+	created := func(operator odata.Operator) odata.Filter {
+		at := time.Date(2026, 7, 1, 10, 0, 0, 1000, time.UTC)
+		return &odata.Compare{Property: "createdDateTime", Operator: operator, Value: at}
+	}
 	part := func(function odata.Function, value string) odata.Filter {
 		return &odata.Match{Property: "displayName", Function: function, Value: value}
 	}
@@ -78,6 +83,10 @@ func TestLooseFilters(t *testing.T) {
 		{"startswith", part(odata.StartsWith, "s"), `(|(displayName=s*)(displayName=\c3\9f*))`, false},
 		{"endswith", part(odata.EndsWith, "s"), `(|(displayName=*s)(displayName=*\c3\9f))`, false},
 		{"not contains", &odata.Not{Operand: part(odata.Contains, "x")}, `(displayName=*)`, false},
+		{"lt a fraction", created(odata.Lt), `(createTimestamp<=20260701100000Z)`, true},
+		{"le a fraction", created(odata.Le), `(createTimestamp<=20260701100000Z)`, true},
+		{"gt a fraction", created(odata.Gt), `(&(createTimestamp>=20260701100000Z)(!(createTimestamp=20260701100000Z)))`, true},
+		{"ge a fraction", created(odata.Ge), `(&(createTimestamp>=20260701100000Z)(!(createTimestamp=20260701100000Z)))`, true},
 		{"id", &odata.Compare{Property: "id", Operator: odata.Eq, Value: "6f0b9f1c-52a5-4a19-9ad1-4d2b8f4f7a10"}, `(openCloudUUID=6f0b9f1c-52a5-4a19-9ad1-4d2b8f4f7a10)`, true},
 	}
 	for _, test := range tests {

@@ -32,6 +32,10 @@ const (
 	// text with any number of them in it. It concerns RunGenerated, and unique values where nothing but a filter looks for
 	// them.
 	InvisibleCharactersCount Difference = "characters that nobody sees count"
+	// WaysOfWritingCount: a text with characters that Unicode can write in several ways, such as letters and accents apart,
+	// ligatures or letters of full width, is found only as it is written or as RFC 4518, section 2.3 would have it. 389-DS
+	// compares characters as they are. It concerns RunGenerated.
+	WaysOfWritingCount Difference = "ways of writing a character count"
 )
 
 // leftOut lists the tests that a difference leaves out.

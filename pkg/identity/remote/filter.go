@@ -1,6 +1,10 @@
 package remote
 
-import "github.com/opencloud-eu/education/pkg/identity/wire"
+import (
+	"strings"
+
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+)
 
 // The filters that match every entry and none. RFC 4526 has shorter ones, And and Or without operands, which 389-DS
 // refuses as "Bad search filter".
@@ -9,45 +13,54 @@ var (
 	nothing    = wire.Not(everything)
 )
 
-// spelledOut returns a filter that means the same and in which every And and Or has operands. Filters without such are
-// returned as they are.
-func spelledOut(filter *wire.Filter) *wire.Filter {
+// plainly returns a filter that means the same, in a form that servers understand: every And and Or has operands, and a Not
+// stands before single conditions alone, as De Morgan's laws, which hold for three values too, allow. 389-DS finds nothing
+// for (|(!(|(a=1)(a=2)))(b=3)), whatever there is (2.3.1, with an index for a).
+func plainly(filter *wire.Filter) *wire.Filter { return rewritten(filter, false) }
+
+// rewritten is plainly for a filter, or for its negation.
+func rewritten(filter *wire.Filter, negated bool) *wire.Filter {
 	switch {
-	case len(filter.Children) > 0:
-	case filter.Kind == wire.FilterAnd:
-		return everything
-	case filter.Kind == wire.FilterOr:
+	case filter.Kind == wire.FilterNot:
+		return rewritten(filter.Children[0], !negated)
+	case filter.Kind == wire.FilterAnd || filter.Kind == wire.FilterOr:
+		return combined(filter, negated)
+	case filter.Kind == wire.FilterPresent && strings.EqualFold(filter.Attribute, everything.Attribute):
+		filter = everything
+	}
+	switch {
+	case !negated:
+		return filter
+	case filter == everything:
 		return nothing
 	default:
-		return filter
+		return wire.Not(filter)
 	}
-	children := make([]*wire.Filter, 0, len(filter.Children))
-	changed := false
+}
+
+// combined is rewritten for And and Or.
+func combined(filter *wire.Filter, negated bool) *wire.Filter {
+	// An operand that decides the whole, and one that means nothing beside others.
+	kind, decides, idle := wire.FilterAnd, nothing, everything
+	if (filter.Kind == wire.FilterOr) != negated {
+		kind, decides, idle = wire.FilterOr, everything, nothing
+	}
+	operands := make([]*wire.Filter, 0, len(filter.Children))
 	for _, child := range filter.Children {
-		spelled := spelledOut(child)
-		changed = changed || spelled != child
-		switch {
-		case filter.Kind == wire.FilterAnd && spelled == nothing, filter.Kind == wire.FilterOr && spelled == everything:
-			return spelled
-		case filter.Kind == wire.FilterAnd && spelled == everything, filter.Kind == wire.FilterOr && spelled == nothing:
-			changed = true // It changes nothing beside others.
+		switch operand := rewritten(child, negated); operand {
+		case decides:
+			return decides
+		case idle:
 		default:
-			children = append(children, spelled)
+			operands = append(operands, operand)
 		}
 	}
-	switch {
-	case !changed:
-		return filter
-	case filter.Kind == wire.FilterNot && children[0] == everything:
-		return nothing
-	case filter.Kind == wire.FilterNot && children[0] == nothing:
-		return everything
-	case len(children) == 0 && filter.Kind == wire.FilterAnd:
-		return everything
-	case len(children) == 0:
-		return nothing
-	case len(children) == 1 && filter.Kind != wire.FilterNot:
-		return children[0]
+	switch len(operands) {
+	case 0:
+		return idle
+	case 1:
+		return operands[0]
+	default:
+		return &wire.Filter{Kind: kind, Children: operands}
 	}
-	return &wire.Filter{Kind: filter.Kind, Children: children}
 }

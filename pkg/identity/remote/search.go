@@ -41,7 +41,7 @@ type search struct {
 // long one that breaks off, the entries before that have been yielded.
 func (c *Client) Search(ctx context.Context, request *wire.SearchRequest, yield func(*wire.Entry) error) error {
 	asked := *request
-	if asked.Filter = spelledOut(request.Filter); asked.Filter == nothing {
+	if asked.Filter = plainly(request.Filter); asked.Filter == nothing {
 		asked.Scope = wire.ScopeBase // What matches nothing need not be looked for far; that the base exists must be.
 	}
 	s := &search{ctx: ctx, client: c, request: &asked, yield: yield}

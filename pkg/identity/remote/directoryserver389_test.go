@@ -1,0 +1,22 @@
+package remote_test
+
+import (
+	"testing"
+
+	"github.com/opencloud-eu/education/internal/ldapserver"
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/identitytest"
+)
+
+// TestConformance389DS runs the suite on 389 Directory Server, as deploy/389ds sets it up.
+func TestConformance389DS(t *testing.T) { identitytest.Run(t, open389DS) }
+
+// TestGenerated389DS compares its answers to generated filters with their meaning.
+func TestGenerated389DS(t *testing.T) {
+	t.Parallel()
+	identitytest.RunGenerated(t, open389DS, identitytest.InvisibleCharactersCount, identitytest.WaysOfWritingCount)
+}
+
+func open389DS(t *testing.T, rules education.Rules) education.Directory {
+	return openTree(t, ldapserver.SharedDirectoryServer389(t), rules)
+}
