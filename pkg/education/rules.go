@@ -115,3 +115,9 @@ func (r Rules) CheckOpen(entity *Entity) error {
 	}
 	return odata.Errorf(odata.Conflict, terminationDate, "the school's %s has passed; it takes no users and classes any more", terminationDate)
 }
+
+// MayEnd reports whether an entity may be deleted by others as soon as it pleases them. A school without a termination date
+// cannot.
+func MayEnd(entity *Entity) bool {
+	return entity.Set != Schools || entity.Value(Schools.Property(terminationDate)) != nil
+}

@@ -288,7 +288,7 @@ func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []
 	}
 	byKey := make(map[identifier][]*wire.Entry)
 	for _, target := range targets {
-		if mayEnd(target.entity) {
+		if education.MayEnd(target.entity) {
 			resolved.loose = append(resolved.loose, linkValue(nav, target.entry))
 		}
 		for _, property := range nav.Target.Properties {

@@ -77,21 +77,12 @@ func (d *Directory) leaveEach(ctx context.Context, set *education.EntitySet, id 
 	return nil
 }
 
-// mayEnd reports whether an entity may be deleted by others as soon as it pleases them. A school without a termination date
-// cannot.
-func mayEnd(entity *education.Entity) bool {
-	if entity.Set != education.Schools {
-		return true
-	}
-	return entity.Value(education.Schools.Property("terminationDate")) != nil
-}
-
 // settleRef is settleLinks for a link between two entries that were read before it was made.
 func (d *Directory) settleRef(ctx context.Context, nav *education.Navigation, owner, target *record) error {
 	if !nav.OwnerHolds {
 		nav, owner, target = nav.Inverse(), target, owner
 	}
-	if !mayEnd(target.entity) {
+	if !education.MayEnd(target.entity) {
 		return nil
 	}
 	return d.settleLinks(ctx, nav, owner.entry.DN, owner.entity.ID(), []string{linkValue(nav, target.entry)})

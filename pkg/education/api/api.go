@@ -210,15 +210,7 @@ func (a *API) get(set *education.EntitySet) handler {
 		if err != nil {
 			return err
 		}
-		// What is expanded changes without the entity, whose version says nothing about it.
-		if len(query.Expand) == 0 {
-			setEntityTag(w, entity)
-			if isKnown(r, entity) {
-				w.WriteHeader(http.StatusNotModified)
-				return nil
-			}
-		}
-		return a.writeEntity(w, http.StatusOK, shape, entity)
+		return a.writeRead(w, r, shape, entity)
 	}
 }
 

@@ -107,6 +107,19 @@ func (a *API) writeEntity(w http.ResponseWriter, status int, shape *shape, entit
 	return nil
 }
 
+// writeRead answers a read, without the entity if the client has it. What is expanded changes without the entity, whose
+// version says nothing about it.
+func (a *API) writeRead(w http.ResponseWriter, r *http.Request, shape *shape, entity *education.Entity) error {
+	if len(shape.expanded) == 0 {
+		setEntityTag(w, entity)
+		if isKnown(r, entity) {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	return a.writeEntity(w, http.StatusOK, shape, entity)
+}
+
 // writeChanged answers a create or an update: with the entity or without it, as the status has it and as the client
 // prefers.
 func (a *API) writeChanged(w http.ResponseWriter, r *http.Request, status int, shape *shape, entity *education.Entity) error {
