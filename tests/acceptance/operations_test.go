@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -374,19 +375,38 @@ func openLedger(t *testing.T, options ...ldapserver.Option) ledger {
 	w.get("/classes").want(http.StatusOK)
 	w.class()
 	if len(options) == 0 {
-		w.awaitLook()
+		w.awaitLooks()
+	} else {
+		w.awaitFindings()
 	}
 	return w
 }
 
-// awaitLook waits until the service has seen that nobody else has made entries.
-func (w ledger) awaitLook() {
+// awaitFindings waits until the service has examined a server that lacks something, of which it then tells.
+func (w ledger) awaitFindings() {
 	w.Helper()
-	const sets = 3
+	w.await("tell what the server lacks", func() bool {
+		return bytes.Contains(bytes.Join(w.server.log.lines(), nil), []byte(`"finding":`))
+	})
+}
+
+// awaitLooks waits until the service has looked, in each set, for entries that others have made and for unique keys that
+// two entries have.
+func (w ledger) awaitLooks() {
+	w.Helper()
+	const sets, looks = 3, 2
+	w.await("look for entries without keys and with the same", func() bool {
+		return strings.Count(w.directory.Log(w), "(educationUniqueKey=*)") >= sets*looks
+	})
+}
+
+// await waits until the service has done what it does by itself after its start.
+func (w ledger) await(what string, done func() bool) {
+	w.Helper()
 	deadline := time.Now().Add(time.Minute)
-	for strings.Count(w.directory.Log(w), "(!(educationUniqueKey=*))") < sets {
+	for !done() {
 		if time.Now().After(deadline) {
-			w.Fatalf("the service does not look for entries without keys:\n%s", w.directory.Log(w))
+			w.Fatalf("the service does not %s:\n%s", what, w.directory.Log(w))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
