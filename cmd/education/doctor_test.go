@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,7 +15,10 @@ import (
 	"github.com/opencloud-eu/education/pkg/identity/doctor"
 )
 
-func TestMain(m *testing.M) { ldapserver.Main(m) }
+func TestMain(m *testing.M) {
+	setDefault = func(*slog.Logger) {}
+	ldapserver.Main(m)
+}
 
 // examine runs education doctor and returns its exit status and what it prints.
 func examine(t *testing.T, environment []string, flags ...string) (status int, stdout, stderr string) {
