@@ -138,7 +138,7 @@ func (l *openLDAP) copyFiles(server *Server, wanted settings) error {
 		}
 	}
 	if wanted.replica > 0 {
-		return nil
+		return l.change("database.ldif", wanted.changeOpenLDAP)
 	}
 	if err := os.Mkdir(l.file("data-tests"), 0o700); err != nil {
 		return err
@@ -154,6 +154,9 @@ func (l *openLDAP) copyFiles(server *Server, wanted settings) error {
 
 // changeOpenLDAP makes the wished changes in the text of database.ldif.
 func (s settings) changeOpenLDAP(text string) string {
+	if !s.durable {
+		text = strings.Replace(text, "olcDbIndex:", "olcDbNoSync: TRUE\nolcDbIndex:", 1)
+	}
 	if s.plainSchema {
 		text = remove(`^olcDbIndex: education.*\n`, `^dn: olcOverlay=(.+\n)+`)(text)
 	}
