@@ -64,7 +64,7 @@ func TestDoctor(t *testing.T) {
 		server.URI + "\n  ok       server.reachable     The server can be reached.\n",
 		"\n  warning  schema.uniquekeys    The schema lacks educationUniqueKey and educationPlaceholder in the class educationObject.\n",
 		"\n                                Load deploy/openldap/schema/education.ldif,",
-		"\nerrors: 0, warnings: 2, notes: 2, in order: ",
+		"\nerrors: 0, warnings: 2, notes: 3, in order: ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not print %q:\n%s", want, text)

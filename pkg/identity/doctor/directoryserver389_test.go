@@ -27,7 +27,7 @@ func TestDirectoryServer389(t *testing.T) {
 	}{
 		{
 			name: "as deploy sets it up",
-			want: map[string]doctor.Severity{"assertion": doctor.Note},
+			want: map[string]doctor.Severity{"assertion": doctor.Note, "unique.usernames": doctor.Note},
 		},
 		{
 			name:    "OpenCloud's schema, a size limit and fewer indexes",
@@ -39,7 +39,7 @@ func TestDirectoryServer389(t *testing.T) {
 			},
 			want: map[string]doctor.Severity{
 				"assertion": doctor.Note, "schema.uniquekeys": doctor.Warning, "unique": doctor.Note, "unique.serialized": doctor.Note,
-				"references": doctor.Warning, "limits.size": doctor.Error, "indexes.keys": doctor.Warning, "indexes.filters": doctor.Note,
+				"unique.usernames": doctor.Note, "references": doctor.Warning, "limits.size": doctor.Error, "indexes.keys": doctor.Warning, "indexes.filters": doctor.Note,
 			},
 			indexes: []string{"uid of users", "member of classes", "openCloudMemberOfSchool of users", "openCloudMemberOfSchool of classes"},
 		},
