@@ -53,8 +53,10 @@ func PageLimit(entries int) Option {
 
 // Durable has OpenLDAP wait for its disk before it answers a write, as it does at operators'. Otherwise what it wrote last is
 // lost when the machine fails, though not when the server is killed. Writes are several times as slow with it: it is for
-// measuring them. 389 Directory Server always waits: with LMDB, version 2.3.1 knows nsslapd-db-durable-transaction and does
-// not heed it.
+// measuring them.
+//
+// 389 Directory Server always waits: version 2.3.1 knows nsslapd-db-durable-transaction, and does not heed it with LMDB. It
+// writes a megabyte with each entry, so its database is in memory where there is room.
 func Durable() Option { return func(s *settings) { s.durable = true } }
 
 // withFilterLog has OpenLDAP log how it evaluates filters, which is much.

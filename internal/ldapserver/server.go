@@ -62,6 +62,8 @@ type Server struct {
 
 	flavour flavour
 	process *process
+	// memory is the folder of what the server keeps in memory instead of on disk, empty if there is none.
+	memory string
 	// output is the file with what the program prints, and port and securePort are its ports for ldap and ldaps.
 	output           string
 	port, securePort int
@@ -229,8 +231,11 @@ func (s *Server) answers() bool {
 	return true
 }
 
-// end ends the server whatever state it is in.
+// end ends the server whatever state it is in, for good.
 func (s *Server) end() {
+	if s.memory != "" {
+		defer func() { _ = os.RemoveAll(s.memory) }()
+	}
 	if s.process == nil || !s.process.running() {
 		return
 	}
@@ -257,6 +262,7 @@ func startFresh(folder string, setUp func(folder string) (*Server, error)) (*Ser
 		if failed = server.start(); failed == nil {
 			return server, nil
 		}
+		server.end()
 		if !strings.Contains(failed.Error(), "ddress already in use") {
 			break
 		}
