@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -20,6 +21,7 @@ func (d *Directory) settleLinks(ctx context.Context, nav *education.Navigation, 
 	if !d.looseLinks || len(links) == 0 {
 		return nil
 	}
+	ctx = access.AsProcess(ctx)
 	gone, err := d.gone(ctx, nav, links)
 	if err != nil || len(gone) == 0 {
 		return err
