@@ -31,6 +31,9 @@ func DirectoryServer389(t testing.TB, options ...Option) *Server {
 
 func require389(t testing.TB) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a 389 Directory Server takes long to start; the run without -short has one")
+	}
 	Require(t, "389-ds-base", "ns-slapd", "dscreate", "ldapmodify")
 }
 

@@ -14,9 +14,6 @@ import (
 // away from it.
 func TestDirectoryServer389(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("a 389 Directory Server takes long to start")
-	}
 	tests := []struct {
 		name    string
 		options []ldapserver.Option
