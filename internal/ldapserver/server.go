@@ -118,6 +118,9 @@ func (s *Server) Subtree(t testing.TB) Bases {
 	defer s.growing.Unlock()
 	bases, err := s.flavour.addTree(s, s.trees, t.Name())
 	s.trees++
+	if err != nil && !s.process.running() {
+		t.Fatalf("a tree of the test's own: the server has ended: %v\n%s", err, tail(s.output))
+	}
 	if err != nil {
 		t.Fatalf("a tree of the test's own: %v", err)
 	}
@@ -213,7 +216,8 @@ func (s *Server) start() error {
 		if !process.running() {
 			return fmt.Errorf("the server ended at its start:\n%s", tail(s.output))
 		}
-		if s.answers() {
+		// Who answers may be another server, which has taken the port before this one; that one ends then.
+		if s.answers() && process.running() {
 			return nil
 		}
 	}
