@@ -173,6 +173,10 @@ func checkServiceWrites(t *testing.T, server *Server, bases Bases) {
 		"modify the reader":              modify(service, server.Reader.DN, "description", "mine"),
 		"modify the server's properties": modify(service, "cn=config", "cn", "mine"),
 	}
+	for _, base := range []string{bases.UserBase, bases.ClassBase, bases.SchoolBase, bases.Suffix} {
+		refused["set the password of "+base] = modify(service, base, "userPassword", "mine")
+		refused["note a sign-in at "+base] = modify(service, base, "openCloudLastSignInTimestamp", "20261124083000Z")
+	}
 	for what, err := range refused {
 		if code(err) != ldap.LDAPResultInsufficientAccessRights {
 			t.Errorf("%s: %v, want insufficientAccessRights", what, err)
@@ -265,6 +269,7 @@ func checkReader(t *testing.T, server *Server, bases Bases) {
 		"add a user":     reader.Add(userEntry(bases, "moritz")),
 		"rename a user":  reader.ModifyDN(ldap.NewModifyDNRequest(pupil.DN, "uid=max", false, "")),
 		"delete a user":  reader.Del(ldap.NewDelRequest(pupil.DN, nil)),
+		"modify a base":  modify(reader, bases.UserBase, "openCloudLastSignInTimestamp", "20261124083000Z"),
 	} {
 		if code(err) != ldap.LDAPResultInsufficientAccessRights {
 			t.Errorf("the reader may %s: %v, want insufficientAccessRights", what, err)
