@@ -19,6 +19,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/opencloud-eu/education/internal/secretfile"
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education/api"
 	"github.com/opencloud-eu/education/pkg/identity"
 	"github.com/opencloud-eu/education/pkg/identity/embedded"
@@ -143,7 +144,9 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 		logger: logger,
 		next: s.router(config, middleware.Options{
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
-			Accepted:     []middleware.Digest{middleware.DigestOf(token.token)},
+			Credentials: &access.Gate{
+				Authenticators: []access.Authenticator{access.Single{Token: access.DigestOf(token.token)}}, Schools: entities,
+			},
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
 		}),
 	}, nil

@@ -25,7 +25,7 @@ func (d *Directory) answer(ctx context.Context, set *education.EntitySet, scope 
 	if query.Search != nil {
 		selected = allOf{selected, d.searchCondition(set, query.Search)}
 	}
-	q := &question{directory: d, set: set, scope: scope, entries: entries, query: query, selected: selected}
+	q := &question{directory: d, set: set, scope: scope + tenants(ctx), entries: entries, query: query, selected: selected}
 	if ordered(query) {
 		return q.page(ctx)
 	}

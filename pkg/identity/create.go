@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/match"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -56,6 +57,13 @@ func attempts[T any](ctx context.Context, write func() (T, error)) (T, error) {
 
 // Create implements education.Directory.
 func (d *Directory) Create(ctx context.Context, set *education.EntitySet, change *education.Change) (*education.Entity, error) {
+	if err := mayWrite(ctx, set); err != nil {
+		return nil, err
+	}
+	change, err := inTenant(ctx, change)
+	if err != nil {
+		return nil, err
+	}
 	hash, err := d.hash(ctx, change)
 	if err != nil {
 		return nil, err
@@ -167,7 +175,7 @@ func (d *Directory) checkCreate(ctx context.Context, entity *education.Entity, s
 	if !outsideSchools(entity, schools) || externalID == "" {
 		return nil
 	}
-	_, err := d.find(ctx, entity.Set, education.Key{Property: property, Value: externalID}, nil)
+	_, err := d.find(access.AsProcess(ctx), entity.Set, education.Key{Property: property, Value: externalID}, nil)
 	switch {
 	case odata.Is(err, odata.ItemNotFound):
 		return nil
@@ -200,6 +208,7 @@ func (d *Directory) whyNotAdded(ctx context.Context, entity *education.Entity, k
 // checkID refuses an id that an entity of any set has. No two entries of one set are named by the same id; that it is
 // unique among all sets, not every directory sees to.
 func (d *Directory) checkID(ctx context.Context, entity *education.Entity) error {
+	ctx = access.AsProcess(ctx)
 	errs := make([]error, len(education.EntitySets))
 	var searches sync.WaitGroup
 	for i, set := range education.EntitySets {

@@ -231,7 +231,7 @@ func (d *Directory) searchAll(ctx context.Context, set *education.EntitySet, fil
 // searchEntries yields the entries of a set that match the filter, with the given attributes.
 func (d *Directory) searchEntries(ctx context.Context, set *education.EntitySet, filter *wire.Filter, attributes []string) iter.Seq2[*wire.Entry, error] {
 	return func(yield func(*wire.Entry, error) bool) {
-		request := d.searchRequest(set, filter, nil)
+		request := d.searchRequest(ctx, set, filter, nil)
 		request.Attributes = attributes
 		err := d.ops.Search(ctx, request, func(entry *wire.Entry) error {
 			if !yield(entry, nil) {
@@ -259,12 +259,13 @@ func searchFailed(set *education.EntitySet, err error) error {
 	return translate(err)
 }
 
-// searchRequest is the one place that knows base, scope and object class of a set.
-func (d *Directory) searchRequest(set *education.EntitySet, filter *wire.Filter, extra []string) *wire.SearchRequest {
+// searchRequest is the one place that knows base, scope and object class of a set, and the schools that a context is confined
+// to.
+func (d *Directory) searchRequest(ctx context.Context, set *education.EntitySet, filter *wire.Filter, extra []string) *wire.SearchRequest {
 	return &wire.SearchRequest{
 		Base:       d.bases[set],
 		Scope:      wire.ScopeSubtree,
-		Filter:     wire.And(wire.Equal("objectClass", set.ObjectClass), filter),
+		Filter:     allFilters(wire.Equal("objectClass", set.ObjectClass), filter, visible(ctx, set)),
 		Attributes: append(attributesOf(set), extra...),
 	}
 }
@@ -274,7 +275,7 @@ const maxAmbiguous = 3
 
 // find returns the one entry of a set that has the key, in one of the versions that the key means.
 func (d *Directory) find(ctx context.Context, set *education.EntitySet, key education.Key, extra []string) (*record, error) {
-	request := d.searchRequest(set, d.keyFilter(set, key), extra)
+	request := d.searchRequest(ctx, set, d.keyFilter(set, key), extra)
 	request.SizeLimit = maxAmbiguous
 	wanted := d.compare(set, key.Property, odata.Eq, key.Value)
 	var entries []*wire.Entry

@@ -29,6 +29,18 @@ func anyOf(filters []*wire.Filter) *wire.Filter {
 	return wire.Or(filters...)
 }
 
+// allFilters returns the filter of the entries that match all of the given filters. Nil asks for nothing.
+func allFilters(filters ...*wire.Filter) *wire.Filter {
+	filters = slices.DeleteFunc(filters, func(filter *wire.Filter) bool { return filter == nil })
+	switch len(filters) {
+	case 0:
+		return nil
+	case 1:
+		return filters[0]
+	}
+	return wire.And(filters...)
+}
+
 // chunkSize is how many entries are asked for in one filter. OpenLDAP answers 500 in 0.02 s.
 const chunkSize = 500
 

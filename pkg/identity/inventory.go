@@ -381,7 +381,7 @@ func (d *Directory) Outside(ctx context.Context) (entries, attributes map[string
 			return nil, nil, searchFailed(set, err)
 		}
 		known := append(append(attributesOf(set), contentAttributes(set)...), "cn")
-		request := d.searchRequest(set, everything, nil)
+		request := d.searchRequest(ctx, set, everything, nil)
 		request.Attributes, request.TypesOnly = []string{wire.AllUserAttributes}, true
 		err = d.ops.Search(ctx, request, func(entry *wire.Entry) error {
 			for _, attribute := range entry.Attributes {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -94,7 +95,7 @@ func (d *Directory) hasKeyless(ctx context.Context, set *education.EntitySet) (f
 			values = append(values, wire.Present(property.Attribute))
 		}
 	}
-	request := d.searchRequest(set, wire.And(anyOf(values), withoutKeys), nil)
+	request := d.searchRequest(ctx, set, wire.And(anyOf(values), withoutKeys), nil)
 	request.Attributes, request.SizeLimit = []string{wire.NoAttributes}, 1
 	err = d.ops.Search(ctx, request, func(*wire.Entry) error {
 		found = true
@@ -139,8 +140,8 @@ func (d *Directory) takenWithoutKey(ctx context.Context, entity *education.Entit
 	if !d.isPlain() {
 		filter = wire.And(filter, withoutKeys)
 	}
-	// Also an entry that cannot be read has its values.
-	for other, err := range d.searchAll(ctx, entity.Set, filter, []string{attributeMemberOfSchool}) {
+	// Also an entry that cannot be read has its values, and one of another tenant.
+	for other, err := range d.searchAll(access.AsProcess(ctx), entity.Set, filter, []string{attributeMemberOfSchool}) {
 		if err != nil {
 			return err
 		}

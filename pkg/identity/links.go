@@ -24,6 +24,9 @@ func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner
 			return struct{}{}, err
 		}
 		holder, value := held(nav, from, to)
+		if err := mayChange(ctx, holder); err != nil {
+			return struct{}{}, err
+		}
 		if value == "" {
 			// The school has been found by another key.
 			return struct{}{}, (&malformed{education.Schools.ID, "is missing"}).shown(education.Schools)
@@ -44,6 +47,9 @@ func (d *Directory) RemoveRef(ctx context.Context, nav *education.Navigation, ow
 			return struct{}{}, err
 		}
 		holder, value := held(nav, from, to)
+		if err := mayChange(ctx, holder); err != nil {
+			return struct{}{}, err
+		}
 		removed, err := d.removeLink(ctx, nav, holder, value)
 		if err == nil && !removed && (!nav.SilentRemoval || !d.rules.Compatible) {
 			err = odata.Errorf(odata.ItemNotFound, nav.Name, "the %s is not among the %s of the %s", nav.Target.Singular, nav.Name, nav.Owner.Singular)
@@ -108,6 +114,9 @@ func (d *Directory) removeLink(ctx context.Context, nav *education.Navigation, h
 		if !containsFold(schools, value) {
 			return false, nil
 		}
+		if err := mayLeave(ctx, holder); err != nil {
+			return false, err
+		}
 		// Two schools may each have had a user 4711; outside of any school only one of them can hold the key for it.
 		// Leaving a school is never refused for that, so all new keys are optional.
 		rest := slices.DeleteFunc(slices.Clone(schools), func(id string) bool { return strings.EqualFold(id, value) })
@@ -127,7 +136,10 @@ func (d *Directory) removeLink(ctx context.Context, nav *education.Navigation, h
 // modifyLink makes the Modify of a plan that changes a link. A link by DN does not touch the keys.
 func (d *Directory) modifyLink(ctx context.Context, nav *education.Navigation, p *plan) (*wire.Entry, error) {
 	if nav.ByDN {
-		return d.modifyMembers(ctx, &wire.ModifyRequest{DN: p.record.entry.DN, Changes: p.changes})
+		// Without a look at the keys, the directory itself sees whether the entity is still one of the tenant's.
+		return d.modifyMembers(ctx, &wire.ModifyRequest{
+			DN: p.record.entry.DN, Changes: p.changes, Assertion: visible(ctx, p.record.entity.Set),
+		})
 	}
 	return d.modify(ctx, p, p.record.entry.DN, nil)
 }
@@ -144,6 +156,9 @@ func containsFold(values []string, value string) bool {
 
 // Delete implements education.Directory.
 func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key education.Key) error {
+	if err := mayWrite(ctx, set); err != nil {
+		return err
+	}
 	if set == education.Schools && key.Versions != nil {
 		id, err := d.claim(ctx, key)
 		if err != nil {
@@ -152,7 +167,10 @@ func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key ed
 		key = education.Key{Property: set.ID, Value: id}
 	}
 	deleted, err := attempts(ctx, func() (*record, error) {
-		found, err := d.find(ctx, set, key, nil)
+		found, err := d.find(ctx, set, key, []string{attributeMemberOfSchool})
+		if err == nil {
+			err = mayChange(ctx, found)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -206,9 +224,9 @@ func (d *Directory) deleteEntry(ctx context.Context, found *record, key educatio
 			return err
 		}
 	}
-	request := &wire.DeleteRequest{DN: found.entry.DN}
+	request := &wire.DeleteRequest{DN: found.entry.DN, Assertion: visible(ctx, set)}
 	if key.Versions != nil {
-		request.Assertion = unchanged(set, found.entry)
+		request.Assertion = allFilters(request.Assertion, unchanged(set, found.entry))
 	}
 	err := d.ops.Delete(ctx, request)
 	if set == education.Schools && hasCode(err, wire.ResultUnwillingToPerform) || hasCode(err, wire.ResultAssertionFailed) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -112,10 +113,12 @@ func (d *Directory) anyHeld(ctx context.Context, nav *education.Navigation, filt
 	if nav.ByDN {
 		fold = foldDN
 	}
-	if filter == nil {
+	// Links to what a context does not see are none to it, so it has to be looked at what they lead to.
+	_, confined := access.Confined(ctx)
+	if filter == nil && !confined {
 		return linkedTo(nav.Attributes, nil, fold), nil
 	}
-	if id, ok := isID(nav.Target, filter); ok && !nav.ByDN {
+	if id, ok := isID(nav.Target, filter); ok && !nav.ByDN && !confined {
 		return linkedTo(nav.Attributes, []string{id}, fold), nil
 	}
 	var wanted []string
@@ -168,7 +171,7 @@ func (d *Directory) selected(ctx context.Context, set *education.EntitySet, filt
 		}
 		asked = wire.And(asked, anyOf(present))
 	}
-	request := d.searchRequest(set, asked, nil)
+	request := d.searchRequest(ctx, set, asked, nil)
 	request.Attributes = append(append([]string{set.ID.Attribute}, wanted.attributes()...), having...)
 	return searchFailed(set, d.ops.Search(ctx, request, func(entry *wire.Entry) error {
 		if exact || wanted.holds(entry) == isTrue {

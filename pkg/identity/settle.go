@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -40,6 +41,7 @@ func madeBut(set *education.EntitySet, what string, err error) error {
 
 // takeBack is settleLinks with the errors of its operations.
 func (d *Directory) takeBack(ctx context.Context, nav *education.Navigation, dn, id string, links []string) error {
+	ctx = access.AsProcess(ctx)
 	gone, err := d.gone(ctx, nav, links)
 	if err != nil || len(gone) == 0 {
 		return err

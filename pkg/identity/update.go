@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/match"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -15,6 +16,9 @@ import (
 
 // Update implements education.Directory.
 func (d *Directory) Update(ctx context.Context, set *education.EntitySet, key education.Key, change *education.Change) (*education.Entity, error) {
+	if err := mayWrite(ctx, set); err != nil {
+		return nil, err
+	}
 	hash, err := d.hash(ctx, change)
 	if err != nil {
 		return nil, err
@@ -24,11 +28,17 @@ func (d *Directory) Update(ctx context.Context, set *education.EntitySet, key ed
 		if err != nil {
 			return nil, err
 		}
+		if err := mayChange(ctx, found); err != nil {
+			return nil, err
+		}
 		plan, err := d.plan(ctx, found, change, hash)
 		if err != nil {
 			return nil, err
 		}
 		plan.keepTo(key)
+		// Somebody else may move the entity to another tenant at the same moment.
+		_, confined := access.Confined(ctx)
+		plan.guarded = plan.guarded || confined
 		return d.carryOut(ctx, plan)
 	})
 }

@@ -10,16 +10,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options is what Chain needs. Logger, Tracers, Meters and Patience may not be left out. Without Accepted every request
-// is refused.
+// Options is what Chain needs. Logger, Tracers, Meters, Patience and Credentials may not be left out.
 type Options struct {
 	Logger  *slog.Logger
 	Tracers trace.TracerProvider
 	Meters  metric.MeterProvider
 	// Patience is how long a client may take no bytes of its response.
 	Patience time.Duration
-	// Accepted are the digests of the tokens that are let in.
-	Accepted []Digest
+	// Credentials knows the tokens that are let in.
+	Credentials Credentials
 	// PublicOrigin and TrustedProxies are those of Origin.
 	PublicOrigin   string
 	TrustedProxies []netip.Prefix
@@ -37,7 +36,7 @@ func Chain(options Options) []func(http.Handler) http.Handler {
 		Recover,
 		Headers,
 		ODataVersion(options.Compatible),
-		Authenticate(options.Accepted...),
+		Authenticate(options.Credentials),
 		Origin(options.PublicOrigin, options.TrustedProxies),
 		EscapedPath,
 	}

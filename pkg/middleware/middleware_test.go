@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
 
@@ -32,7 +33,7 @@ const token = "s3cret-token"
 func service(change func(*Options)) http.Handler {
 	options := Options{
 		Logger: slog.New(slog.DiscardHandler), Tracers: tracenoop.NewTracerProvider(), Meters: metricnoop.NewMeterProvider(),
-		Patience: time.Minute, Accepted: []Digest{DigestOf(token)},
+		Patience: time.Minute, Credentials: tokens(token),
 	}
 	if change != nil {
 		change(&options)
@@ -58,6 +59,15 @@ func service(change func(*Options)) http.Handler {
 	})
 	router.Get("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	return router
+}
+
+// tokens returns the gate that lets in each of some tokens.
+func tokens(tokens ...string) *access.Gate {
+	gate := &access.Gate{}
+	for _, token := range tokens {
+		gate.Authenticators = append(gate.Authenticators, access.Single{Token: access.DigestOf(token)})
+	}
+	return gate
 }
 
 func request(method, target string, header ...string) *http.Request {
@@ -175,7 +185,7 @@ func TestAuthenticate(t *testing.T) {
 		{"two headers", []string{"Bearer " + token, "Bearer " + token}, 401},
 		{"two headers, one wrong", []string{"Bearer " + token, "Bearer x"}, 401},
 	}
-	handler := service(func(o *Options) { o.Accepted = append(o.Accepted, DigestOf("next")) })
+	handler := service(func(o *Options) { o.Credentials = tokens(token, "next") })
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -194,7 +204,7 @@ func TestAuthenticate(t *testing.T) {
 
 func TestAuthenticateWithoutTokens(t *testing.T) {
 	t.Parallel()
-	handler := service(func(o *Options) { o.Accepted = nil })
+	handler := service(func(o *Options) { o.Credentials = tokens() })
 	got, _ := ask(t, handler, request("GET", "/users/1"))
 	if got.Status != http.StatusUnauthorized {
 		t.Errorf("status without accepted tokens: got %d, want 401", got.Status)
@@ -317,11 +327,11 @@ func TestAccessLog(t *testing.T) {
 	text := log.String()
 	got := lines(t, &log)
 	want := []map[string]any{
-		line("GET", "/users/{id}", 200, 3, "client-request-id", "c"),
-		line("DELETE", "/users/{id}", 204, 0),
-		line("GET", "", 404, got[2]["bytes"].(float64)),
+		line("GET", "/users/{id}", 200, 3, "client-request-id", "c", "credential", "administrator"),
+		line("DELETE", "/users/{id}", 204, 0, "credential", "administrator"),
+		line("GET", "", 404, got[2]["bytes"].(float64), "credential", "administrator"),
 		line("GET", "", 401, got[3]["bytes"].(float64)),
-		line("GET", "/abort", 0, 0, "aborted", true),
+		line("GET", "/abort", 0, 0, "aborted", true, "credential", "administrator"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)

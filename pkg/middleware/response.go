@@ -9,6 +9,8 @@ type response struct {
 	status int
 	// bytes is the length of the body so far.
 	bytes int64
+	// credential is the name of the request's credential, empty as long as it has none.
+	credential string
 }
 
 // observe returns w itself if it is a *response already, so that neighbouring middleware shares one.

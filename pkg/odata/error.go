@@ -148,8 +148,6 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	switch e.Code {
 	case ServiceNotAvailable, GatewayTimeout:
 		header.Set("Retry-After", strconv.Itoa(int(RetryAfter.Seconds())))
-	case InvalidToken:
-		header.Set("WWW-Authenticate", `Bearer realm="education"`)
 	case NotAllowed:
 		for _, method := range e.Allow {
 			header.Add("Allow", method)

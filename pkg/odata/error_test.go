@@ -63,7 +63,7 @@ func TestWriteError(t *testing.T) {
 		{
 			"unauthorised", Errorf(InvalidToken, "", "invalid or missing token"), 401,
 			[3]string{"InvalidAuthenticationToken", "invalid or missing token", ""},
-			map[string]string{"Www-Authenticate": `Bearer realm="education"`},
+			nil,
 		},
 		{
 			"method", &Error{Code: NotAllowed, Message: "no", Allow: []string{"GET", "PATCH"}}, 405,

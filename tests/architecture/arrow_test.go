@@ -48,6 +48,9 @@ var rules = map[string]rule{
 		permitted: []string{"golang.org/x/crypto/argon2"},
 		reason:    "it turns passwords into hashes and knows no entry",
 	},
+	"pkg/access": {
+		reason: "it says what a credential may do and knows neither HTTP nor LDAP",
+	},
 	"pkg/education": {
 		permitted: []string{
 			"pkg/odata",
@@ -57,6 +60,7 @@ var rules = map[string]rule{
 	},
 	"pkg/education/api": {
 		permitted: []string{
+			"pkg/access",
 			"pkg/education",
 			"pkg/odata",
 			"github.com/go-chi/chi/v5/...",
@@ -69,6 +73,7 @@ var rules = map[string]rule{
 	},
 	"pkg/middleware": {
 		permitted: []string{
+			"pkg/access",
 			"pkg/odata",
 			"github.com/go-chi/chi/v5/...",
 			"go.opentelemetry.io/...",
@@ -77,6 +82,7 @@ var rules = map[string]rule{
 	},
 	"pkg/identity": {
 		permitted: []string{
+			"pkg/access",
 			"pkg/education",
 			"pkg/odata",
 			"pkg/identity/wire",

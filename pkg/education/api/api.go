@@ -3,6 +3,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/rand"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
@@ -54,29 +56,29 @@ func New(config Config) *API {
 func (a *API) Routes() chi.Router {
 	r := chi.NewRouter()
 	r.Use(canonicalPath, refuseConditions)
-	r.NotFound(handle(notFound))
-	r.MethodNotAllowed(handle(methodNotAllowed(r)))
+	r.NotFound(handle(nothing, notFound))
+	r.MethodNotAllowed(handle(nothing, methodNotAllowed(r)))
 	for _, set := range education.EntitySets {
 		collection := "/" + set.Name
 		entity := collection + "/{" + set.Singular + "}"
-		r.Get(collection, handle(a.list(set)))
-		r.Get(collection+"/"+countSegment, handle(a.count(set)))
-		r.Post(collection, handle(a.create(set)))
-		r.Get(entity, handle(a.get(set)))
-		r.Patch(entity, handle(a.update(set)))
-		r.Delete(entity, handle(a.delete(set)))
+		r.Get(collection, handle(access.Read, a.list(set)))
+		r.Get(collection+"/"+countSegment, handle(access.Read, a.count(set)))
+		r.Post(collection, handle(access.Write, a.create(set)))
+		r.Get(entity, handle(access.Read, a.get(set)))
+		r.Patch(entity, handle(access.Write, a.update(set)))
+		r.Delete(entity, handle(access.Delete, a.delete(set)))
 	}
 	for _, nav := range education.Navigations {
 		collection := "/" + nav.Owner.Name + "/{" + nav.Owner.Singular + "}/" + nav.Name
-		r.Get(collection, handle(a.listRelated(nav)))
-		r.Get(collection+"/"+countSegment, handle(a.countRelated(nav)))
+		r.Get(collection, handle(access.Read, a.listRelated(nav)))
+		r.Get(collection+"/"+countSegment, handle(access.Read, a.countRelated(nav)))
 		if nav.Create {
-			r.Post(collection, handle(a.createRelated(nav)))
+			r.Post(collection, handle(access.Write, a.createRelated(nav)))
 		}
 		if nav.Ref {
-			r.Post(collection+"/$ref", handle(a.addRef(nav)))
-			r.Delete(collection+"/$ref", handle(a.removeRefByID(nav)))
-			r.Delete(collection+"/{"+nav.Target.Singular+"}/$ref", handle(a.removeRef(nav)))
+			r.Post(collection+"/$ref", handle(access.Write, a.addRef(nav)))
+			r.Delete(collection+"/$ref", handle(access.Write, a.removeRefByID(nav)))
+			r.Delete(collection+"/{"+nav.Target.Singular+"}/$ref", handle(access.Write, a.removeRef(nav)))
 		}
 	}
 	return r
@@ -85,13 +87,32 @@ func (a *API) Routes() chi.Router {
 // handler is an HTTP handler that returns its error.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// handle is the only place where a handler's error becomes a response.
-func handle(h handler) http.HandlerFunc {
+// nothing is the verb of what any credential may do.
+const nothing access.Verbs = 0
+
+// handle makes a handler one that only a credential with a verb reaches. It is the only place where a handler's error becomes
+// a response.
+func handle(verb access.Verbs, h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r); err != nil {
+		err := permit(r, verb)
+		if err == nil {
+			err = h(w, r)
+		}
+		if err != nil {
 			odata.WriteError(w, r, err)
 		}
 	}
+}
+
+// permit refuses a request whose credential does not include a verb, before anything of the request is read. A request
+// without a credential has come past whatever authenticates: it must not reach the directory, which takes it for the
+// process's own.
+func permit(r *http.Request, verb access.Verbs) error {
+	credential, ok := access.Of(r.Context())
+	if !ok || !credential.Verbs.Include(verb) {
+		return odata.Errorf(odata.AccessDenied, "", "the token does not permit to %s", cmp.Or(verb.String(), "ask"))
+	}
+	return nil
 }
 
 // Options of the resources that answer any.

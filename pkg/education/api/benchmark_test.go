@@ -17,6 +17,7 @@ import (
 	metering "go.opentelemetry.io/otel/metric/noop"
 	tracing "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/education/api"
 	"github.com/opencloud-eu/education/pkg/identity"
@@ -88,7 +89,8 @@ func serve(b *testing.B, directory education.Directory) string {
 	routes := chi.NewRouter()
 	routes.Use(middleware.Chain(middleware.Options{
 		Logger: slog.New(slog.DiscardHandler), Tracers: tracing.NewTracerProvider(), Meters: metering.NewMeterProvider(),
-		Patience: time.Minute, Accepted: []middleware.Digest{middleware.DigestOf(benchmarkToken)},
+		Patience:    time.Minute,
+		Credentials: &access.Gate{Authenticators: []access.Authenticator{access.Single{Token: access.DigestOf(benchmarkToken)}}},
 	})...)
 	routes.Mount("/", api.New(api.Config{Directory: directory}).Routes())
 	server := httptest.NewServer(routes)

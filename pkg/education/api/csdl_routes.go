@@ -23,9 +23,9 @@ const (
 // document, and $metadata.
 func (a *API) Metadata() chi.Router {
 	r := chi.NewRouter()
-	r.Get("/", handle(a.serviceDocument))
-	r.Get("/$metadata", handle(metadata))
-	r.Get("/%24metadata", handle(metadata)) // Some clients escape the dollar sign.
+	r.Get("/", handle(nothing, a.serviceDocument))
+	r.Get("/$metadata", handle(nothing, metadata))
+	r.Get("/%24metadata", handle(nothing, metadata)) // Some clients escape the dollar sign.
 	return r
 }
 

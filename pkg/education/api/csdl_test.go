@@ -21,7 +21,7 @@ import (
 // metadataService serves the metadata and the routes beside each other, as cmd/education does.
 func metadataService(rules education.Rules) http.Handler {
 	router := chi.NewRouter()
-	router.Use(middleware.EscapedPath)
+	router.Use(middleware.EscapedPath, asAdministrator)
 	router.NotFound(middleware.NotFound)
 	router.MethodNotAllowed(middleware.MethodNotAllowed(router))
 	api := New(Config{Rules: rules})

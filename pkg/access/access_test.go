@@ -1,0 +1,153 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestVerbs(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		names []string
+		want  string
+		fails bool
+	}{
+		{[]string{"read"}, "read", false},
+		{[]string{"delete", "read"}, "read,delete", false},
+		{[]string{" Write ", "read", "read"}, "read,write", false},
+		{nil, "", true},
+		{[]string{"read", "admin"}, "", true},
+		{[]string{""}, "", true},
+	}
+	for _, test := range tests {
+		got, err := ParseVerbs(test.names)
+		if got.String() != test.want || (err != nil) != test.fails {
+			t.Errorf("ParseVerbs(%q): got %v, %v; want %q", test.names, got, err, test.want)
+		}
+	}
+	if (Read | Write).Include(Delete) || !(Read | Write).Include(Read) || Verbs(0).Include(Read) || !Verbs(0).Include(0) {
+		t.Error("Include does not tell sets apart")
+	}
+}
+
+func TestSchoolOf(t *testing.T) {
+	t.Parallel()
+	const id = "0193B2C4-7d1e-7a50-8c3e-2f6a1b9d4e77"
+	for key, want := range map[string]School{
+		id:        {ID: strings.ToLower(id)},
+		id + "0":  {ExternalID: id + "0"},
+		"DE-4711": {ExternalID: "DE-4711"},
+	} {
+		if got := SchoolOf(key); got != want {
+			t.Errorf("SchoolOf(%q): got %+v, want %+v", key, got, want)
+		}
+	}
+}
+
+// directory finds schools for a gate and counts how often it is asked.
+type directory struct {
+	ids   map[string]string
+	asked int
+	fails error
+}
+
+func (d *directory) SchoolID(_ context.Context, externalID string) (string, error) {
+	d.asked++
+	return d.ids[externalID], d.fails
+}
+
+// fixed is the authenticator of one token.
+type fixed struct {
+	token string
+	grant *Grant
+	fails error
+}
+
+func (f fixed) Authenticate(_ context.Context, token string) (*Grant, error) {
+	if token != f.token {
+		return nil, ErrUnknown
+	}
+	return f.grant, f.fails
+}
+
+func TestGate(t *testing.T) {
+	t.Parallel()
+	schools := &directory{ids: map[string]string{"north": "AA"}}
+	down := errors.New("down")
+	gate := &Gate{Schools: schools, Authenticators: []Authenticator{
+		Single{Token: DigestOf("root")},
+		fixed{token: "bound", grant: &Grant{Name: "n", Verbs: Read, Schools: []School{{ID: "BB"}, {ExternalID: "north"}, {ID: "aa"}}}},
+		fixed{token: "lost", grant: &Grant{Name: "l", Verbs: Read, Schools: []School{{ExternalID: "south"}}}},
+		fixed{token: "expired", fails: ErrInvalid},
+		fixed{token: "unsure", fails: down},
+		fixed{token: "expired", grant: &Grant{AllSchools: true}},
+	}}
+	tests := []struct {
+		token string
+		want  *Credential
+		fails error
+	}{
+		{"root", &Credential{Name: Administrator, Verbs: AllVerbs, AllSchools: true}, nil},
+		{"bound", &Credential{Name: "n", Verbs: Read, Schools: []string{"aa", "bb"}}, nil},
+		{"lost", &Credential{Name: "l", Verbs: Read}, nil},
+		{"expired", nil, ErrInvalid},
+		{"unsure", nil, down},
+		{"unheard of", nil, ErrUnknown},
+	}
+	for _, test := range tests {
+		got, err := gate.Credential(t.Context(), test.token)
+		if diff := cmp.Diff(test.want, got); diff != "" || !errors.Is(err, test.fails) {
+			t.Errorf("%s: got error %v, want %v (-want +got):\n%s", test.token, err, test.fails, diff)
+		}
+	}
+}
+
+// TestGateRemembersSchools shows that a school is not looked up with every request, and that a failure is not taken for a
+// school that does not exist.
+func TestGateRemembersSchools(t *testing.T) {
+	t.Parallel()
+	schools := &directory{ids: map[string]string{"north": "aa"}, fails: errors.New("down")}
+	gate := &Gate{Schools: schools, Authenticators: []Authenticator{
+		fixed{token: "bound", grant: &Grant{Schools: []School{{ExternalID: "north"}}}},
+	}}
+	if _, err := gate.Credential(t.Context(), "bound"); !errors.Is(err, schools.fails) {
+		t.Fatalf("with the directory down: got %v", err)
+	}
+	schools.fails = nil
+	for range 3 {
+		got, err := gate.Credential(t.Context(), "bound")
+		if err != nil || len(got.Schools) != 1 {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+	}
+	if schools.asked != 2 {
+		t.Errorf("the directory was asked %d times, want 2", schools.asked)
+	}
+}
+
+func TestConfined(t *testing.T) {
+	t.Parallel()
+	bound := With(t.Context(), &Credential{Schools: []string{"aa"}})
+	tests := []struct {
+		name     string
+		ctx      context.Context
+		schools  []string
+		confined bool
+	}{
+		{"the process", t.Context(), nil, false},
+		{"all schools", With(t.Context(), &Credential{AllSchools: true}), nil, false},
+		{"one school", bound, []string{"aa"}, true},
+		{"nothing", With(t.Context(), &Credential{}), nil, true},
+		{"on the process's account", AsProcess(bound), nil, false},
+	}
+	for _, test := range tests {
+		schools, confined := Confined(test.ctx)
+		if diff := cmp.Diff(test.schools, schools); diff != "" || confined != test.confined {
+			t.Errorf("%s: got %q, %t", test.name, schools, confined)
+		}
+	}
+}

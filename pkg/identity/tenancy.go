@@ -1,0 +1,105 @@
+package identity
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/opencloud-eu/education/pkg/access"
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
+	"github.com/opencloud-eu/education/pkg/odata"
+)
+
+// A credential that is bound to schools sees these, their users and their classes. Every search for entries asks the directory
+// for nothing else, so that what is foreign and what does not exist cannot be told apart by anything that is built on a
+// search; see docs/decisions/0017. What must be known of all schools, such as whether a username is free, is looked up with
+// access.AsProcess.
+
+// visible returns the filter of the entries of a set that a context is confined to, or nil if it is not.
+func visible(ctx context.Context, set *education.EntitySet) *wire.Filter {
+	schools, confined := access.Confined(ctx)
+	if !confined {
+		return nil
+	}
+	attribute := attributeMemberOfSchool
+	if set == education.Schools {
+		attribute = attributeID
+	}
+	filters := make([]*wire.Filter, len(schools))
+	for i, school := range schools {
+		filters[i] = wire.Equal(attribute, school)
+	}
+	return anyOf(filters)
+}
+
+// tenants names what a context is confined to, in a text that is empty if it is not.
+func tenants(ctx context.Context) string {
+	schools, confined := access.Confined(ctx)
+	if !confined {
+		return ""
+	}
+	return "tenants:" + strings.Join(schools, ",")
+}
+
+// SchoolID implements access.Schools.
+func (d *Directory) SchoolID(ctx context.Context, externalID string) (string, error) {
+	key := education.Key{Property: education.Schools.Property("externalId"), Value: externalID}
+	found, err := d.find(access.AsProcess(ctx), education.Schools, key, nil)
+	switch {
+	case odata.Is(err, odata.ItemNotFound), odata.Is(err, odata.TooManyResults):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return found.entity.ID(), nil
+}
+
+// mayWrite refuses changes of schools to a credential that is bound to some.
+func mayWrite(ctx context.Context, set *education.EntitySet) error {
+	if _, confined := access.Confined(ctx); confined && set == education.Schools {
+		return odata.Errorf(odata.AccessDenied, set.Name, "the token does not permit to change %s", set.Name)
+	}
+	return nil
+}
+
+// mayChange refuses changes of an entity that is in other schools as well. Their administrators see it, too, and it is the
+// business of one who may act for all of them.
+func mayChange(ctx context.Context, found *record) error {
+	schools, confined := access.Confined(ctx)
+	if !confined {
+		return nil
+	}
+	if len(withoutFolded(found.entry.Values(attributeMemberOfSchool), schools)) > 0 {
+		return odata.Errorf(odata.AccessDenied, found.entity.Set.Name, "the token does not permit to change this %s", found.entity.Set.Singular)
+	}
+	return nil
+}
+
+// mayLeave refuses to take an entity out of the last of its schools: it would be out of the credential's reach.
+func mayLeave(ctx context.Context, holder *record) error {
+	if _, confined := access.Confined(ctx); confined && len(holder.entry.Values(attributeMemberOfSchool)) < 2 {
+		return odata.Errorf(odata.AccessDenied, holder.entity.Set.Name,
+			"the token does not permit to take the %s out of its school; delete it, or ask an administrator", holder.entity.Set.Singular)
+	}
+	return nil
+}
+
+// inTenant puts a new entity that its change puts into no school into the one that the credential is bound to.
+func inTenant(ctx context.Context, change *education.Change) (*education.Change, error) {
+	schools, confined := access.Confined(ctx)
+	nav := education.NavigationOf(change.Set, education.Schools.Name)
+	linked := slices.ContainsFunc(change.Links, func(link education.Link) bool { return link.Navigation == nav && len(link.Keys) > 0 })
+	switch {
+	case !confined || linked:
+		return change, nil
+	case len(schools) == 0:
+		return nil, odata.Errorf(odata.AccessDenied, change.Set.Name, "the token does not permit to create %s", change.Set.Name)
+	case len(schools) > 1:
+		return nil, odata.Errorf(odata.InvalidRequest, nav.Name,
+			"the token is for several schools: name one with %s@odata.bind, or POST to /schools/{id}/%s", nav.Name, change.Set.Name)
+	}
+	placed := *change
+	placed.Links = slices.DeleteFunc(slices.Clone(change.Links), func(link education.Link) bool { return link.Navigation == nav })
+	return &placed, placed.LinkTo(nav, education.Key{Property: education.Schools.ID, Value: schools[0]})
+}
