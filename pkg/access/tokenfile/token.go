@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"hash/crc32"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +22,8 @@ const (
 func NewToken() string {
 	var bits [secretBits / 8]byte
 	_, _ = rand.Read(bits[:]) // It never fails (documentation of crypto/rand).
-	token := prefix + base62(new(big.Int).SetBytes(bits[:]), secretDigits)
+	secret := new(big.Int).SetBytes(bits[:]).Text(len(digits))
+	token := prefix + strings.Repeat("0", secretDigits-len(secret)) + secret
 	return token + checksum(token)
 }
 
@@ -34,12 +36,16 @@ func wellFormed(text string) bool {
 	return text[rest:] == checksum(text[:rest])
 }
 
-func checksum(text string) string {
-	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(text)))), checksumDigits)
-}
+// digits are those of base62, as math/big has them.
+const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// base62 writes a number with the digits 0-9, a-z and A-Z, and zeros in front of it.
-func base62(number *big.Int, digits int) string {
-	text := number.Text(62)
-	return strings.Repeat("0", digits-len(text)) + text
+// checksum returns the CRC-32 of a text in base62.
+func checksum(text string) string {
+	var written [checksumDigits]byte
+	rest := crc32.ChecksumIEEE([]byte(text))
+	for i := range slices.Backward(written[:]) {
+		written[i] = digits[rest%uint32(len(digits))]
+		rest /= uint32(len(digits))
+	}
+	return string(written[:])
 }
