@@ -113,6 +113,9 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { goOn(background) })
+	if s.issuers != nil {
+		running.Go(func() { s.issuers.Run(background) })
+	}
 	defer running.Wait()
 	defer stop()
 	return both.run(ctx, bound, logger)
@@ -144,12 +147,19 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 		logger: logger,
 		next: s.router(config, middleware.Options{
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
-			Credentials: &access.Gate{
-				Authenticators: []access.Authenticator{access.Single{Token: access.DigestOf(token.token)}}, Schools: entities,
-			},
+			Credentials:  &access.Gate{Authenticators: s.authenticators(token), Schools: entities},
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
 		}),
 	}, nil
+}
+
+// authenticators returns what knows the tokens that are let in, in the order in which it is asked.
+func (s *settings) authenticators(token credential) []access.Authenticator {
+	known := []access.Authenticator{access.Single{Token: access.DigestOf(token.token)}}
+	if s.issuers != nil {
+		known = append(known, s.issuers)
+	}
+	return known
 }
 
 // cursorKeyFile holds the secret that authenticates the links between pages. It is kept, so that a client can walk on

@@ -140,7 +140,7 @@ func (i *issuer) understandSchools(said Issuer, fault func(member, format string
 	for _, text := range said.Schools {
 		school, ok := schoolOf(text, said.TenantKey)
 		if !ok || text == "" {
-			fault("schools", "must be keys of schools, written as tenantKey says")
+			fault("schools", "must be keys of schools, written as in the claim")
 			break
 		}
 		i.permitted = append(i.permitted, school)
@@ -148,11 +148,11 @@ func (i *issuer) understandSchools(said Issuer, fault func(member, format string
 	switch said.WithoutTenant {
 	case Refuse:
 		if said.TenantClaim == "" && len(said.Schools) == 0 {
-			fault("tenantClaim", "must be set, unless schools are, or withoutTenant is all")
+			fault("tenantClaim", "must be set, unless the issuer's schools are, or its tokens are for all schools")
 		}
 	case All:
 		if len(said.Schools) > 0 {
-			fault("schools", "cannot be set while withoutTenant is all")
+			fault("schools", "cannot be set where tokens without the claim are for all schools")
 		}
 	default:
 		fault("withoutTenant", "must be one of: %s, %s", Refuse, All)

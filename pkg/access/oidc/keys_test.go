@@ -2,8 +2,13 @@ package oidc
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -175,6 +180,24 @@ func TestWaitEndsWithTheRequest(t *testing.T) {
 	if _, err := a.Authenticate(ctx, rs256("a", rsaKey()).sign(t, p.good(nil))); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v", err)
 	}
+}
+
+// TestAuthorities shows that keys are taken from an issuer with a certificate of the authorities that were named, and from no
+// other.
+func TestAuthorities(t *testing.T) {
+	t.Parallel()
+	p := unstartedProvider([]jose.JSONWebKey{named("a", rsaKey())})
+	p.Config.ErrorLog = log.New(io.Discard, "", 0)
+	p.StartTLS()
+	t.Cleanup(p.Close)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := rs256("a", rsaKey()).sign(t, p.good(nil))
+	wantOutcome(t, authenticator(t, p.said(func(i *Issuer) { i.CAFile = file })), good, "with its authority", "")
+	wantOutcome(t, authenticator(t, p.said()), good, "with the system's authorities", "later")
 }
 
 // BenchmarkAuthenticate measures what a token takes whose issuer's keys are known.

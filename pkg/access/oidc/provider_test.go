@@ -57,6 +57,13 @@ func named(kid string, key any) jose.JSONWebKey { return jose.JSONWebKey{KeyID: 
 
 func newProvider(t testing.TB, keys ...jose.JSONWebKey) *provider {
 	t.Helper()
+	p := unstartedProvider(keys)
+	p.Start()
+	t.Cleanup(p.Close)
+	return p
+}
+
+func unstartedProvider(keys []jose.JSONWebKey) *provider {
 	p := &provider{keys: keys}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/openid-configuration", p.answer(func(w http.ResponseWriter) {
@@ -73,8 +80,7 @@ func newProvider(t testing.TB, keys ...jose.JSONWebKey) *provider {
 		}
 		_ = json.NewEncoder(w).Encode(set)
 	}))
-	p.Server = httptest.NewServer(mux)
-	t.Cleanup(p.Close)
+	p.Server = httptest.NewUnstartedServer(mux)
 	return p
 }
 
