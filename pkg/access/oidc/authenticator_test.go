@@ -301,35 +301,38 @@ func TestShapes(t *testing.T) {
 // TestNobodyElseIsAsked shows that discovery goes to no place whose answer could have come from anybody.
 func TestNobodyElseIsAsked(t *testing.T) {
 	t.Parallel()
-	issuers := map[string]func(w http.ResponseWriter, r *http.Request, self string){
-		"keys over http": func(w http.ResponseWriter, _ *http.Request, self string) {
+	issuers := map[string]struct {
+		answer func(w http.ResponseWriter, r *http.Request, self string)
+		fails  string
+	}{
+		"keys over http": {func(w http.ResponseWriter, _ *http.Request, self string) {
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(map[string]string{"issuer": self, "jwks_uri": "http://192.0.2.1/keys"})
-		},
-		"a redirection to http": func(w http.ResponseWriter, r *http.Request, _ string) {
+		}, "it is not https"},
+		"a redirection to http": {func(w http.ResponseWriter, r *http.Request, _ string) {
 			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
-		},
-		"another issuer's configuration": func(w http.ResponseWriter, _ *http.Request, self string) {
+		}, "it is not https"},
+		"another issuer's configuration": {func(w http.ResponseWriter, _ *http.Request, self string) {
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(map[string]string{"issuer": self + "/other", "jwks_uri": self})
-		},
-		"no configuration": func(w http.ResponseWriter, _ *http.Request, _ string) {
+		}, "did not match"},
+		"no configuration": {func(w http.ResponseWriter, _ *http.Request, _ string) {
 			_, _ = w.Write([]byte(strings.Repeat("<html>", 1000)))
-		},
-		"an endless configuration": func(w http.ResponseWriter, _ *http.Request, _ string) {
+		}, "its configuration"},
+		"an endless configuration": {func(w http.ResponseWriter, _ *http.Request, self string) {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write([]byte(`{"issuer":"` + strings.Repeat("x", 2*maxAnswerBytes) + `"}`))
-		},
+			_, _ = w.Write([]byte(`{"x":"` + strings.Repeat("x", 2*maxAnswerBytes) + `","issuer":"` + self + `","jwks_uri":"` + self + `"}`))
+		}, "its configuration"},
 	}
-	for name, answer := range issuers {
+	for name, test := range issuers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var server *httptest.Server
-			server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r, server.URL) }))
+			server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { test.answer(w, r, server.URL) }))
 			defer server.Close()
 			keys, err := fetchKeys(t.Context(), newClient(nil), server.URL)
-			if err == nil || len(err.Error()) > maxCause+100 {
-				t.Errorf("got %d keys, error %.500v", len(keys), err)
+			if err == nil || !strings.Contains(err.Error(), test.fails) || len(err.Error()) > maxCause+100 {
+				t.Errorf("got %d keys, error %.500v; want %q in it", len(keys), err, test.fails)
 			}
 		})
 	}
