@@ -93,7 +93,11 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	handler, err := s.handler(logger, directory, entities, token, observed)
+	authenticators, err := s.authenticators(token, logger)
+	if err != nil {
+		return err
+	}
+	handler, err := s.handler(logger, directory, entities, authenticators, observed)
 	if err != nil {
 		return err
 	}
@@ -134,7 +138,7 @@ func (s *settings) entities(d *directory) (*identity.Directory, error) {
 }
 
 // handler returns everything that is served over HTTP.
-func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, token credential, observed *telemetry) (http.Handler, error) {
+func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, authenticators []access.Authenticator, observed *telemetry) (http.Handler, error) {
 	cursorKey, err := secretfile.Ensure(cmp.Or(s.CursorKeyFile, filepath.Join(s.DataDir, cursorKeyFile)))
 	if err != nil {
 		return nil, err
@@ -147,19 +151,10 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 		logger: logger,
 		next: s.router(config, middleware.Options{
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
-			Credentials:  &access.Gate{Authenticators: s.authenticators(token), Schools: entities},
+			Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
 		}),
 	}, nil
-}
-
-// authenticators returns what knows the tokens that are let in, in the order in which it is asked.
-func (s *settings) authenticators(token credential) []access.Authenticator {
-	known := []access.Authenticator{access.Single{Token: access.DigestOf(token.token)}}
-	if s.issuers != nil {
-		known = append(known, s.issuers)
-	}
-	return known
 }
 
 // cursorKeyFile holds the secret that authenticates the links between pages. It is kept, so that a client can walk on

@@ -59,6 +59,13 @@ var rules = map[string]rule{
 		},
 		reason: "it knows issuers and their tokens, and nothing of the requests that carry them",
 	},
+	"pkg/access/tokenfile": {
+		permitted: []string{
+			"internal/secretfile",
+			"pkg/access",
+		},
+		reason: "it knows tokens by a file and nothing of what they open",
+	},
 	"pkg/education": {
 		permitted: []string{
 			"pkg/odata",

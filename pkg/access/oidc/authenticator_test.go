@@ -23,10 +23,9 @@ const anID = "0193b2c4-7d1e-7a50-8c3e-2f6a1b9d4e77"
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, named("a", rsaKey()), named("e", curveKey()))
-	label := strings.TrimPrefix(p.URL, "http://")
 	north := []access.School{{ExternalID: "north"}}
 	grant := func(verbs access.Verbs, schools ...access.School) *access.Grant {
-		return &access.Grant{Name: "sync@" + label, Verbs: verbs, Schools: schools}
+		return &access.Grant{Name: "sync@" + p.URL, Verbs: verbs, Schools: schools}
 	}
 	tests := map[string]struct {
 		said   func(*Issuer)
@@ -58,12 +57,12 @@ func TestGrants(t *testing.T) {
 			claims{"realm_access": map[string]any{"roles": []string{"School Reader"}}},
 			grant(access.Read, north...),
 		},
-		"all schools where permitted":     {func(i *Issuer) { i.WithoutTenant = All }, claims{"tenant": nil}, &access.Grant{Name: "sync@" + label, Verbs: access.AllVerbs, AllSchools: true}},
+		"all schools where permitted":     {func(i *Issuer) { i.WithoutTenant = All }, claims{"tenant": nil}, &access.Grant{Name: "sync@" + p.URL, Verbs: access.AllVerbs, AllSchools: true}},
 		"a school where all are":          {func(i *Issuer) { i.WithoutTenant = All }, nil, grant(access.AllVerbs, north...)},
-		"all schools and no claim at all": {func(i *Issuer) { i.TenantClaim, i.WithoutTenant = "", All }, nil, &access.Grant{Name: "sync@" + label, Verbs: access.AllVerbs, AllSchools: true}},
+		"all schools and no claim at all": {func(i *Issuer) { i.TenantClaim, i.WithoutTenant = "", All }, nil, &access.Grant{Name: "sync@" + p.URL, Verbs: access.AllVerbs, AllSchools: true}},
 		"a school of the issuer's":        {func(i *Issuer) { i.Schools = []string{"south", "north"} }, nil, grant(access.AllVerbs, north...)},
 		"the schools of the issuer":       {func(i *Issuer) { i.TenantClaim, i.Schools = "", []string{"south"} }, nil, grant(access.AllVerbs, access.School{ExternalID: "south"})},
-		"the next name":                   {nil, claims{"azp": nil, "appid": "two\nlines", "client_id": "c"}, &access.Grant{Name: "c@" + label, Verbs: access.AllVerbs, Schools: north}},
+		"the next name":                   {nil, claims{"azp": nil, "appid": "two\nlines", "client_id": "c"}, &access.Grant{Name: "c@" + p.URL, Verbs: access.AllVerbs, Schools: north}},
 		"typ of Keycloak":                 {nil, claims{"typ": "Bearer"}, grant(access.AllVerbs, north...)},
 	}
 	for name, test := range tests {

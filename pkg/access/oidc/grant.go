@@ -32,13 +32,14 @@ func (i *issuer) grant(claims map[string]any) (*access.Grant, error) {
 	return grant, nil
 }
 
-// name returns the name of the token's client and, because another issuer may call another client the same, its issuer.
+// name returns the name of the token's client and, because another issuer may call another client the same, its issuer. The
+// URL in it keeps it apart from the names of all tokens that are not of an issuer.
 func (i *issuer) name(claims map[string]any) (string, error) {
 	for _, p := range i.nameClaims {
 		values, _ := p.find(claims)
 		for _, value := range values {
 			if text, ok := textOf(value); ok && isName(text) {
-				return text + "@" + i.label, nil
+				return text + "@" + i.url, nil
 			}
 		}
 	}
