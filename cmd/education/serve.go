@@ -117,6 +117,9 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { goOn(background) })
+	if s.issuers != nil {
+		running.Go(func() { s.issuers.Run(background) })
+	}
 	defer running.Wait()
 	defer stop()
 	return both.run(ctx, bound, logger)
