@@ -171,11 +171,9 @@ func (s settings) changeOpenLDAP(text string) string {
 }
 
 // everyTree turns the access rules of one tree into those of all trees below testSuffix. slapd goes through them for each
-// comparison of a filter with an entry, and regular expressions are slow, so these are as few and as simple as can be: what
-// is said of attributes that users alone have is said of all entries.
+// comparison of a filter with an entry, and regular expressions are slow, those with a group in front most of all.
 var everyTree = strings.NewReplacer(
 	`to dn.regex="^ou=(users|groups|tenants),@SUFFIX@$"`, `to dn.regex="^ou=(users|groups|tenants),ou=[^,]+,`+testSuffix+`$"`,
-	`to dn.subtree="ou=users,@SUFFIX@"`, `to dn.subtree="`+testSuffix+`"`,
 	`to dn.children="ou=users,@SUFFIX@"`, `to dn.regex=",ou=users,ou=[^,]+,`+testSuffix+`$"`,
 	`to dn.children="ou=groups,@SUFFIX@"`, `to dn.regex=",ou=groups,ou=[^,]+,`+testSuffix+`$"`,
 	`to dn.children="ou=tenants,@SUFFIX@"`, `to dn.regex=",ou=tenants,ou=[^,]+,`+testSuffix+`$"`,

@@ -24,7 +24,7 @@ func TestDirectoryServer389(t *testing.T) {
 	}{
 		{
 			name: "as deploy sets it up",
-			want: map[string]doctor.Severity{"assertion": doctor.Note, "unique.usernames": doctor.Note},
+			want: map[string]doctor.Severity{"assertion": doctor.Note},
 		},
 		{
 			name:    "OpenCloud's schema, a size limit and fewer indexes",
