@@ -113,6 +113,7 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: append(keyTexts(keys), revisionNumbered(entity, 0))})
 	}
 	dn := rdn(set.ID.Attribute, entity.ID()) + "," + d.bases[set]
+	education.WitnessOf(ctx).Found(education.Key{}, entity)
 	entry, err := d.add(ctx, set, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
 	if hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists) {
 		return nil, d.whyNotAdded(ctx, entity, keys)
@@ -317,6 +318,7 @@ func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []
 				return (&malformed{nav.Target.ID, "is missing"}).shown(nav.Target)
 			}
 			resolved.values = append(resolved.values, value)
+			education.WitnessOf(ctx).Linked(nav, entries[0].Value(nav.Target.ID.Attribute))
 		default:
 			return ambiguous(nav.Target, entries)
 		}
