@@ -93,7 +93,12 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	handler, err := s.handler(logger, directory, entities, token, observed)
+	record, err := s.openRecord(logger, stdout)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, record.close()) }()
+	handler, err := s.handler(logger, directory, entities, token, observed, record)
 	if err != nil {
 		return err
 	}
@@ -113,6 +118,7 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { goOn(background) })
+	running.Go(func() { record.followHangups(background) })
 	defer running.Wait()
 	defer stop()
 	return both.run(ctx, bound, logger)
@@ -131,13 +137,13 @@ func (s *settings) entities(d *directory) (*identity.Directory, error) {
 }
 
 // handler returns everything that is served over HTTP.
-func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, token credential, observed *telemetry) (http.Handler, error) {
+func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, token credential, observed *telemetry, record *record) (http.Handler, error) {
 	cursorKey, err := secretfile.Ensure(cmp.Or(s.CursorKeyFile, filepath.Join(s.DataDir, cursorKeyFile)))
 	if err != nil {
 		return nil, err
 	}
 	config := api.Config{
-		Directory: entities, Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
+		Directory: record.directory(entities), Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
 	}
 	return health{
 		checks: []check{{"directory", d.ready}},
@@ -148,6 +154,7 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 				Authenticators: []access.Authenticator{access.Single{Token: access.DigestOf(token.token)}}, Schools: entities,
 			},
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
+			Trail: record.trail,
 		}),
 	}, nil
 }
