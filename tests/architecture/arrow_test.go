@@ -151,6 +151,7 @@ var rules = map[string]rule{
 	},
 	"pkg/identity/identitytest": {
 		permitted: []string{
+			"pkg/access",
 			"pkg/education",
 			"pkg/odata",
 			"pkg/identity/match",
