@@ -101,9 +101,9 @@ func verbOf(method, route string) string {
 }
 
 // TestAuditOfMissingRights walks over all routes and shows that each leaves one line for whoever lacks the right to it, with
-// the credential, its tenants and what it reached for, and one without any of that for a stranger.
-func TestAuditOfMissingRights(t *testing.T) {
-	t.Parallel()
+// the credential, its tenants and what it reached for, and one without any of that for a stranger. It runs alone, because
+// refused tokens go to the process's logger, which services of other tests have made theirs.
+func TestAuditOfMissingRights(t *testing.T) { //nolint:paralleltest // See above.
 	folder := t.TempDir()
 	known := grants{
 		"reader": {Verbs: access.Read, Schools: []access.School{{ID: northID}, {ID: southID}}},
