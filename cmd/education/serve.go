@@ -98,7 +98,11 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 		return err
 	}
 	defer func() { err = errors.Join(err, record.close()) }()
-	handler, err := s.handler(logger, directory, entities, token, observed, record)
+	authenticators, err := s.authenticators(token, logger)
+	if err != nil {
+		return err
+	}
+	handler, err := s.handler(logger, directory, entities, authenticators, observed, record)
 	if err != nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func (s *settings) entities(d *directory) (*identity.Directory, error) {
 }
 
 // handler returns everything that is served over HTTP.
-func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, token credential, observed *telemetry, record *record) (http.Handler, error) {
+func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, authenticators []access.Authenticator, observed *telemetry, record *record) (http.Handler, error) {
 	cursorKey, err := secretfile.Ensure(cmp.Or(s.CursorKeyFile, filepath.Join(s.DataDir, cursorKeyFile)))
 	if err != nil {
 		return nil, err
@@ -150,9 +154,7 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 		logger: logger,
 		next: s.router(config, middleware.Options{
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
-			Credentials: &access.Gate{
-				Authenticators: []access.Authenticator{access.Single{Token: access.DigestOf(token.token)}}, Schools: entities,
-			},
+			Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
 			Trail: record.trail,
 		}),

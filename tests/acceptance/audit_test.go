@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -106,12 +107,24 @@ func (s *server) wantAudited(t testing.TB, a *answer, want auditLine) {
 		t.Errorf("%s: got %d lines, want 1: %+v", a.what, len(got), got)
 		return
 	}
-	if line := got[0]; line.Duration < 0 || line.Duration > 60_000 {
-		t.Errorf("%s: the duration is %v ms", a.what, line.Duration)
+	s.compareAudited(t, a, want, got[0])
+}
+
+// traceShape is that of a trace's id (W3C Trace Context, section 3.2.2.3), which a request without a trace has not.
+var traceShape = regexp.MustCompile(`^([0-9a-f]{32})?$`)
+
+// compareAudited compares the line about the request of an answer.
+func (s *server) compareAudited(t testing.TB, a *answer, want, got auditLine) {
+	t.Helper()
+	if got.Duration < 0 || got.Duration > 60_000 {
+		t.Errorf("%s: the duration is %v ms", a.what, got.Duration)
 	}
-	got[0].Time, got[0].Duration, got[0].RequestID = "", 0, ""
+	if !traceShape.MatchString(got.TraceID) {
+		t.Errorf("%s: the trace id is %q", a.what, got.TraceID)
+	}
+	got.Time, got.Duration, got.RequestID, got.TraceID, got.Change = "", 0, "", "", 0
 	want.Status, want.Remote = a.status, "127.0.0.1"
-	if diff := cmp.Diff(want, got[0]); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s: the line (-want +got):\n%s", a.what, diff)
 	}
 }
@@ -359,6 +372,48 @@ func TestAuditOfRefusals(t *testing.T) {
 			s.wantAudited(t, got, test.want)
 		})
 	}
+}
+
+// TestAuditOfTenants shows that a line names the credential and what it is bound to, also of a request for what another tenant
+// has, and of one that the credential does not permit.
+func TestAuditOfTenants(t *testing.T) {
+	t.Parallel()
+	s := start(t, "EDUCATION_AUDIT=required")
+	own, foreign := s.school(t), newScene(t, s)
+	s.link(t, "/schools/"+foreign.schoolID+"/users", "/users/"+foreign.userID)
+	north := s.makeToken(t, "create", "--name", "north", "--school", own, "--verbs", "read,write")
+	s.eventually(t, north, http.StatusOK)
+	body := auditUser()
+	made := s.post(t, "/users", body, as(north)).want(http.StatusCreated)
+	about := auditLine{
+		Credential: "north", Tenants: []string{own}, Verb: "create", Set: "users", ID: made.id(), ExternalID: body.text("externalId"),
+		Properties: userNames, Links: map[string][]string{"schools": {own}}, Outcome: "made",
+	}
+	s.wantEnded(t, made, about)
+	hidden := s.patch(t, "/users/"+foreign.userID, secretive(entity{}, "surname"), as(north)).want(http.StatusNotFound)
+	s.wantEnded(t, hidden, auditLine{
+		Credential: "north", Tenants: []string{own}, Verb: "update", Set: "users", ID: foreign.userID, Properties: []string{"surname"},
+		Outcome: "refused", Code: "itemNotFound",
+	})
+	forbidden := s.remove(t, "/users/"+made.id(), as(north)).want(http.StatusForbidden)
+	s.wantAudited(t, forbidden, auditLine{
+		Credential: "north", Tenants: []string{own}, Verb: "delete", Set: "users", ID: made.id(), Outcome: "refused", Code: "accessDenied",
+	})
+}
+
+// wantEnded expects, in required mode, a line about the beginning of a request and one about its end, and compares the latter.
+func (s *server) wantEnded(t testing.TB, a *answer, want auditLine) {
+	t.Helper()
+	var got []auditLine
+	for _, line := range s.audit(t) {
+		if line.RequestID == a.header.Get("X-Request-Id") {
+			got = append(got, line)
+		}
+	}
+	if len(got) != 2 || got[0].Outcome != "begun" || got[0].Change == 0 || got[0].Change != got[1].Change || got[0].Status != 0 {
+		t.Fatalf("%s: got %+v, want a beginning and an end", a.what, got)
+	}
+	s.compareAudited(t, a, want, got[1])
 }
 
 // TestAuditOfReads shows that reads leave no line, whatever is answered.

@@ -59,6 +59,13 @@ var rules = map[string]rule{
 		},
 		reason: "it records what requests ask of a directory and knows neither routes nor entries",
 	},
+	"pkg/access/tokenfile": {
+		permitted: []string{
+			"internal/secretfile",
+			"pkg/access",
+		},
+		reason: "it knows tokens by a file and nothing of what they open",
+	},
 	"pkg/education": {
 		permitted: []string{
 			"pkg/odata",
