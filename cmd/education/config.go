@@ -19,6 +19,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/opencloud-eu/education/pkg/access/oidc"
 	"github.com/opencloud-eu/education/pkg/education"
 )
 
@@ -37,6 +38,19 @@ type settings struct {
 	TokenFile  string `env:"EDUCATION_TOKEN_FILE"`
 	TokensFile string `env:"EDUCATION_TOKENS_FILE"`
 	DataDir    string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
+
+	OIDCIssuer        string `env:"EDUCATION_OIDC_ISSUER"`
+	OIDCAudience      string `env:"EDUCATION_OIDC_AUDIENCE"`
+	OIDCAlgorithms    string `env:"EDUCATION_OIDC_ALGORITHMS" envDefault:"RS256,PS256,ES256"`
+	OIDCTenantClaim   string `env:"EDUCATION_OIDC_TENANT_CLAIM"`
+	OIDCTenantKey     string `env:"EDUCATION_OIDC_TENANT_KEY" envDefault:"auto"`
+	OIDCWithoutTenant string `env:"EDUCATION_OIDC_WITHOUT_TENANT" envDefault:"refuse"`
+	OIDCSchools       string `env:"EDUCATION_OIDC_SCHOOLS"`
+	OIDCVerbClaims    string `env:"EDUCATION_OIDC_VERB_CLAIMS" envDefault:"roles,scp,scope"`
+	OIDCVerbs         string `env:"EDUCATION_OIDC_VERBS" envDefault:"EduRoster.ReadBasic.All=read EduRoster.Read.All=read EduRoster.ReadWrite.All=read,write,delete"`
+	OIDCNameClaims    string `env:"EDUCATION_OIDC_NAME_CLAIMS" envDefault:"azp,appid,client_id,sub"`
+	OIDCCAFile        string `env:"EDUCATION_OIDC_CA_FILE"`
+	OIDCFile          string `env:"EDUCATION_OIDC_FILE"`
 
 	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
 	TrustedProxies string `env:"EDUCATION_TRUSTED_PROXIES" check:"networks"`
@@ -83,6 +97,8 @@ type settings struct {
 	certificate *tls.Certificate
 	// fileTokens are the tokens that TokenFile holds.
 	fileTokens []string
+	// issuers knows the tokens of the OIDC issuers, nil without any.
+	issuers *oidc.Authenticator
 	// proxies are the networks that TrustedProxies lists.
 	proxies []netip.Prefix
 }
@@ -132,6 +148,7 @@ func load(environment map[string]string) (*settings, error) {
 	// A list that cannot be parsed is among the faults already.
 	s.proxies, _ = parseNetworks(s.TrustedProxies)
 	faults = append(faults, s.tokenFaults()...)
+	faults = append(faults, s.issuerFaults()...)
 	faults = append(faults, s.certificateFaults()...)
 	faults = append(faults, s.remoteFaults()...)
 	return s, errors.Join(faults...)

@@ -123,6 +123,9 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	var running sync.WaitGroup
 	running.Go(func() { goOn(background) })
 	running.Go(func() { record.followHangups(background) })
+	if s.issuers != nil {
+		running.Go(func() { s.issuers.Run(background) })
+	}
 	defer running.Wait()
 	defer stop()
 	return both.run(ctx, bound, logger)

@@ -59,6 +59,14 @@ var rules = map[string]rule{
 		},
 		reason: "it records what requests ask of a directory and knows neither routes nor entries",
 	},
+	"pkg/access/oidc": {
+		permitted: []string{
+			"pkg/access",
+			"github.com/coreos/go-oidc/v3/oidc",
+			"github.com/go-jose/go-jose/v4",
+		},
+		reason: "it knows issuers and their tokens, and nothing of the requests that carry them",
+	},
 	"pkg/access/tokenfile": {
 		permitted: []string{
 			"internal/secretfile",
