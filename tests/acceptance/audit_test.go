@@ -473,6 +473,7 @@ func TestAuditOnStdout(t *testing.T) {
 	t.Parallel()
 	s := start(t, "EDUCATION_AUDIT=required", "EDUCATION_AUDIT_FILE=stdout")
 	s.user(t, entity{"passwordProfile": entity{"password": canary}})
+	s.stop(t) // Only then has everything come through the pipe.
 	var outcomes []string
 	for _, text := range s.log.lines() {
 		var line auditLine
