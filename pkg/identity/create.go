@@ -82,6 +82,7 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 		return nil, err
 	}
 	request := d.addRequest(n, hash)
+	education.WitnessOf(ctx).Found(education.Key{}, n.entity)
 	entry, err := d.add(ctx, set, request)
 	if hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists) {
 		return nil, d.whyNotAdded(ctx, n.entity, n.keys)

@@ -53,10 +53,12 @@ func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []
 		}
 	}
 	for _, key := range keys {
-		value, err := linkTo(nav, key, byKey[identifierOf(key)])
+		entries := byKey[identifierOf(key)]
+		value, err := linkTo(nav, key, entries)
 		if err != nil {
 			return err
 		}
+		education.WitnessOf(ctx).Linked(nav, entries[0].Value(nav.Target.ID.Attribute))
 		resolved.values = append(resolved.values, value)
 	}
 	return nil
