@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +26,8 @@ import (
 //   - env is its name, and envDefault its value where it is not set or empty;
 //   - opencloud lists the names under which OpenCloud has the same setting. The first that is set counts where ours
 //     is not, so that the service runs in an environment that was written for OpenCloud;
-//   - unless names a setting that takes the place of OpenCloud's;
+//   - unless names a setting that takes the place of OpenCloud's, and where a switch of OpenCloud's that must be true for
+//     OpenCloud's value to count;
 //   - check names the rule for its value, in the table checks; permitted lists the values it may have;
 //   - a secret is never shown.
 type settings struct {
@@ -36,6 +36,10 @@ type settings struct {
 	Token     string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
 	TokenFile string `env:"EDUCATION_TOKEN_FILE"`
 	DataDir   string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
+
+	HTTPTLSCert     string `env:"EDUCATION_HTTP_TLS_CERT_FILE" opencloud:"OC_HTTP_TLS_CERTIFICATE" where:"OC_HTTP_TLS_ENABLED"`
+	HTTPTLSKey      string `env:"EDUCATION_HTTP_TLS_KEY_FILE" opencloud:"OC_HTTP_TLS_KEY" where:"OC_HTTP_TLS_ENABLED"`
+	HTTPTLSClientCA string `env:"EDUCATION_HTTP_TLS_CLIENT_CA_FILE"`
 
 	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
 	TrustedProxies string `env:"EDUCATION_TRUSTED_PROXIES" check:"networks"`
@@ -75,8 +79,8 @@ type settings struct {
 
 	// origins holds, for each setting that was set, the name under which it was: its own or one of OpenCloud's.
 	origins map[string]string
-	// certificate is what the files of the LDAP certificate hold, nil without them.
-	certificate *tls.Certificate
+	// certificates are those of the listeners.
+	certificates certificates
 	// fileToken is the token that TokenFile holds.
 	fileToken string
 	// proxies are the networks that TrustedProxies lists.
@@ -144,7 +148,7 @@ func (s *settings) borrow(environment map[string]string) map[string]string {
 			s.origins[name] = name
 			continue
 		}
-		if environment[field.Tag.Get("unless")] != "" {
+		if environment[field.Tag.Get("unless")] != "" || isOff(environment, field.Tag.Get("where")) {
 			continue
 		}
 		for other := range strings.SplitSeq(field.Tag.Get("opencloud"), ",") {
@@ -155,6 +159,12 @@ func (s *settings) borrow(environment map[string]string) map[string]string {
 		}
 	}
 	return given
+}
+
+// isOff reports whether a switch of OpenCloud's, if there is one, is not on.
+func isOff(environment map[string]string, name string) bool {
+	on, _ := strconv.ParseBool(environment[name])
+	return name != "" && !on
 }
 
 // fields yields the fields of settings that are settings.
@@ -333,24 +343,6 @@ func (s *settings) tokenFaults() []error {
 	return faults
 }
 
-// certificateFaults reads the certificate of the LDAP listeners.
-func (s *settings) certificateFaults() []error {
-	switch {
-	case s.LDAPTLSCert == "" && s.LDAPTLSKey == "" && s.LDAPSListen == "":
-		return nil
-	case s.LDAPTLSCert == "" || s.LDAPTLSKey == "":
-		return []error{errors.New(
-			"EDUCATION_LDAP_TLS_CERT_FILE and EDUCATION_LDAP_TLS_KEY_FILE must be set together, and with EDUCATION_LDAPS_LISTEN")}
-	}
-	certificate, err := tls.LoadX509KeyPair(s.LDAPTLSCert, s.LDAPTLSKey)
-	if err != nil {
-		return []error{fmt.Errorf(
-			"EDUCATION_LDAP_TLS_CERT_FILE and EDUCATION_LDAP_TLS_KEY_FILE must be a certificate and its key in PEM: %w", err)}
-	}
-	s.certificate = &certificate
-	return nil
-}
-
 func (s *settings) compatible() bool { return s.Compatibility == "opencloud" }
 
 // rules returns the settings that concern what the service is.
@@ -380,14 +372,6 @@ const apiPath = "/education"
 
 // directoryPath returns the path of the file that holds the directory.
 func (s *settings) directoryPath() string { return filepath.Join(s.DataDir, "directory.db") }
-
-// tlsConfig returns the TLS configuration of the LDAP listeners, or nil without a certificate.
-func (s *settings) tlsConfig() *tls.Config {
-	if s.certificate == nil {
-		return nil
-	}
-	return &tls.Config{Certificates: []tls.Certificate{*s.certificate}, MinVersion: tls.VersionTLS12}
-}
 
 type configCommand struct{}
 

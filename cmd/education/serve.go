@@ -106,13 +106,14 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 			MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		},
-		ldap: directory.server,
+		ldap: directory.server, certificates: s.certificates,
 	}
 	s.message(bound, token, s.ldapAccounts(directory)).announce(stdout, logger)
 
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { goOn(background) })
+	running.Go(func() { s.certificates.watch(background, logger) })
 	defer running.Wait()
 	defer stop()
 	return both.run(ctx, bound, logger)
@@ -174,7 +175,7 @@ func (s *settings) router(config api.Config, options middleware.Options) http.Ha
 func (s *settings) message(bound *listeners, token credential, accounts []account) startMessage {
 	return startMessage{
 		http: address(bound.http), ldap: address(bound.ldap), ldaps: address(bound.ldaps), remote: splitList(s.LDAPURI),
-		apiPath: s.versionPaths()[0] + apiPath, token: token, accounts: accounts,
+		tls: s.certificates.http != nil, apiPath: s.versionPaths()[0] + apiPath, token: token, accounts: accounts,
 	}
 }
 
@@ -225,8 +226,9 @@ func (s *settings) listen(ctx context.Context) (*listeners, error) {
 
 // servers are what answers on the listeners. ldap is nil if the directory is elsewhere.
 type servers struct {
-	http *http.Server
-	ldap *embedded.Server
+	http         *http.Server
+	ldap         *embedded.Server
+	certificates certificates
 }
 
 // run serves until ctx ends or a listener fails. Then it lets running HTTP requests finish before it disconnects the
@@ -244,7 +246,7 @@ func (s servers) run(ctx context.Context, bound *listeners, logger *slog.Logger)
 			}
 		})
 	}
-	serve(bound.http, s.http.Serve)
+	serve(bound.http, func(listener net.Listener) error { return s.certificates.serveHTTP(s.http, listener) })
 	if s.ldap != nil {
 		serve(bound.ldap, s.ldap.Serve)
 		serve(bound.ldaps, s.ldap.Serve)
