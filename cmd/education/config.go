@@ -40,6 +40,7 @@ type settings struct {
 	HTTPTLSCert     string `env:"EDUCATION_HTTP_TLS_CERT_FILE" opencloud:"OC_HTTP_TLS_CERTIFICATE" where:"OC_HTTP_TLS_ENABLED"`
 	HTTPTLSKey      string `env:"EDUCATION_HTTP_TLS_KEY_FILE" opencloud:"OC_HTTP_TLS_KEY" where:"OC_HTTP_TLS_ENABLED"`
 	HTTPTLSClientCA string `env:"EDUCATION_HTTP_TLS_CLIENT_CA_FILE"`
+	CORSOrigins     string `env:"EDUCATION_CORS_ORIGINS" check:"origins"`
 
 	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
 	TrustedProxies string `env:"EDUCATION_TRUSTED_PROXIES" check:"networks"`
@@ -98,6 +99,7 @@ var checks = map[string]func(value string) string{
 	"uris":     checkURIs,
 	"url":      checkURL,
 	"networks": checkNetworks,
+	"origins":  checkOrigins,
 }
 
 // pathText is a path whose segments need no escaping and mean nothing to the router.
@@ -295,6 +297,28 @@ func checkNetworks(value string) string {
 		return "a list of IP addresses and networks separated by commas, such as 127.0.0.1,10.0.0.0/8"
 	}
 	return ""
+}
+
+// checkOrigins permits a list of origins as browsers send them (RFC 6454, section 6.2): a scheme, a host and a port
+// other than the scheme's own, in lower case.
+func checkOrigins(value string) string {
+	origins := splitList(value)
+	for _, origin := range origins {
+		parsed, err := url.Parse(origin)
+		if err != nil || strings.Contains(origin, "*") || checkURL(origin) != "" || parsed.Path != "" || origin != strings.ToLower(origin) || hasUsualPort(parsed) {
+			origins = nil
+			break
+		}
+	}
+	if len(origins) == 0 {
+		return "a list of origins separated by commas, such as https://portal.example,http://localhost:3000, without a path, capitals or the scheme's own port"
+	}
+	return ""
+}
+
+// hasUsualPort reports whether a URL names the port that its scheme has anyway.
+func hasUsualPort(u *url.URL) bool {
+	return u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80"
 }
 
 // parseNetworks parses a list of addresses and networks in CIDR notation (RFC 4632, section 3.1).

@@ -34,6 +34,7 @@ EDUCATION_DATA_DIR=./data
 EDUCATION_HTTP_TLS_CERT_FILE=
 EDUCATION_HTTP_TLS_KEY_FILE=
 EDUCATION_HTTP_TLS_CLIENT_CA_FILE=
+EDUCATION_CORS_ORIGINS=
 EDUCATION_PUBLIC_URL=
 EDUCATION_TRUSTED_PROXIES=
 EDUCATION_MAX_PAGE_SIZE=0
@@ -328,6 +329,34 @@ func TestCheckURL(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got := checkURL(test.value) == ""; got != test.want {
+			t.Errorf("%q is permitted: got %v, want %v", test.value, got, test.want)
+		}
+	}
+}
+
+func TestCheckOrigins(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		value string
+		want  bool
+	}{
+		{"https://portal.example", true},
+		{"https://portal.example, http://localhost:3000", true},
+		{"https://[2001:db8::1]:8443", true},
+		{"*", false},
+		{"null", false},
+		{"https://*.example", false},
+		{"https://portal.example/", false},
+		{"https://portal.example/a", false},
+		{"https://Portal.example", false},
+		{"https://portal.example:443", false},
+		{"http://portal.example:80", false},
+		{"portal.example", false},
+		{"https://portal.example,*", false},
+		{",", false},
+	}
+	for _, test := range tests {
+		if got := checkOrigins(test.value) == ""; got != test.want {
 			t.Errorf("%q is permitted: got %v, want %v", test.value, got, test.want)
 		}
 	}

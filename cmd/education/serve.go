@@ -149,6 +149,7 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 				Authenticators: []access.Authenticator{access.Single{Token: access.DigestOf(token.token)}}, Schools: entities,
 			},
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
+			ForeignOrigins: splitList(s.CORSOrigins),
 		}),
 	}, nil
 }

@@ -79,6 +79,7 @@ var rules = map[string]rule{
 			"pkg/access",
 			"pkg/odata",
 			"github.com/go-chi/chi/v5/...",
+			"github.com/rs/cors",
 			"go.opentelemetry.io/...",
 		},
 		reason: "it treats all requests alike and knows none of their subjects",
