@@ -29,38 +29,39 @@ import (
 //   - unless names a setting that takes the place of OpenCloud's, and where a switch of OpenCloud's that must be true for
 //     OpenCloud's value to count;
 //   - check names the rule for its value, in the table checks; permitted lists the values it may have;
-//   - a secret is never shown.
+//   - a secret is never shown;
+//   - private says that the value is the path of a file that nobody but the service should be able to read.
 type settings struct {
 	HTTPAddr  string `env:"EDUCATION_HTTP_ADDR" envDefault:"127.0.0.1:9120" opencloud:"GRAPH_HTTP_ADDR" check:"address"`
 	HTTPRoot  string `env:"EDUCATION_HTTP_ROOT" envDefault:"/graph" opencloud:"GRAPH_HTTP_ROOT" check:"path"`
 	Token     string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
-	TokenFile string `env:"EDUCATION_TOKEN_FILE"`
+	TokenFile string `env:"EDUCATION_TOKEN_FILE" private:"true"`
 	DataDir   string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
 
 	HTTPTLSCert     string `env:"EDUCATION_HTTP_TLS_CERT_FILE" opencloud:"OC_HTTP_TLS_CERTIFICATE" where:"OC_HTTP_TLS_ENABLED"`
-	HTTPTLSKey      string `env:"EDUCATION_HTTP_TLS_KEY_FILE" opencloud:"OC_HTTP_TLS_KEY" where:"OC_HTTP_TLS_ENABLED"`
+	HTTPTLSKey      string `env:"EDUCATION_HTTP_TLS_KEY_FILE" opencloud:"OC_HTTP_TLS_KEY" where:"OC_HTTP_TLS_ENABLED" private:"true"`
 	HTTPTLSClientCA string `env:"EDUCATION_HTTP_TLS_CLIENT_CA_FILE"`
 	CORSOrigins     string `env:"EDUCATION_CORS_ORIGINS" check:"origins"`
 
 	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
 	TrustedProxies string `env:"EDUCATION_TRUSTED_PROXIES" check:"networks"`
 	MaxPageSize    uint16 `env:"EDUCATION_MAX_PAGE_SIZE" envDefault:"0"`
-	CursorKeyFile  string `env:"EDUCATION_CURSOR_KEY_FILE"`
+	CursorKeyFile  string `env:"EDUCATION_CURSOR_KEY_FILE" private:"true"`
 
 	LDAPListen  string `env:"EDUCATION_LDAP_LISTEN" envDefault:"127.0.0.1:10389" check:"address"`
 	LDAPSListen string `env:"EDUCATION_LDAPS_LISTEN" check:"address"`
 	LDAPTLSCert string `env:"EDUCATION_LDAP_TLS_CERT_FILE"`
-	LDAPTLSKey  string `env:"EDUCATION_LDAP_TLS_KEY_FILE"`
+	LDAPTLSKey  string `env:"EDUCATION_LDAP_TLS_KEY_FILE" private:"true"`
 
 	LDAPURI              string `env:"EDUCATION_LDAP_URI" opencloud:"GRAPH_LDAP_URI,OC_LDAP_URI" check:"uris"`
 	LDAPBindDN           string `env:"EDUCATION_LDAP_BIND_DN" opencloud:"GRAPH_LDAP_BIND_DN,OC_LDAP_BIND_DN" check:"dn"`
 	LDAPBindPassword     string `env:"EDUCATION_LDAP_BIND_PASSWORD" opencloud:"GRAPH_LDAP_BIND_PASSWORD,OC_LDAP_BIND_PASSWORD" unless:"EDUCATION_LDAP_BIND_PASSWORD_FILE" secret:"true"`
-	LDAPBindPasswordFile string `env:"EDUCATION_LDAP_BIND_PASSWORD_FILE"`
+	LDAPBindPasswordFile string `env:"EDUCATION_LDAP_BIND_PASSWORD_FILE" private:"true"`
 	LDAPStartTLS         string `env:"EDUCATION_LDAP_STARTTLS" envDefault:"false" permitted:"true|false"`
 	LDAPCAFile           string `env:"EDUCATION_LDAP_CA_FILE" opencloud:"GRAPH_LDAP_CACERT,OC_LDAP_CACERT"`
 	LDAPInsecure         string `env:"EDUCATION_LDAP_INSECURE" envDefault:"false" opencloud:"GRAPH_LDAP_INSECURE,OC_LDAP_INSECURE" permitted:"true|false"`
 	LDAPClientCert       string `env:"EDUCATION_LDAP_CLIENT_CERT_FILE"`
-	LDAPClientKey        string `env:"EDUCATION_LDAP_CLIENT_KEY_FILE"`
+	LDAPClientKey        string `env:"EDUCATION_LDAP_CLIENT_KEY_FILE" private:"true"`
 	LDAPPoolSize         uint16 `env:"EDUCATION_LDAP_POOL_SIZE" envDefault:"16"`
 	LDAPPasswordHash     string `env:"EDUCATION_LDAP_PASSWORD_HASH" envDefault:"auto" permitted:"auto|ssha|argon2|server"`
 	LDAPOtherWriters     string `env:"EDUCATION_LDAP_OTHER_WRITERS" envDefault:"auto" permitted:"auto|yes"`

@@ -109,6 +109,7 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 		ldap: directory.server, certificates: s.certificates,
 	}
 	s.message(bound, token, s.ldapAccounts(directory)).announce(stdout, logger)
+	s.warnOfExposure(ctx, logger)
 
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
