@@ -18,6 +18,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/opencloud-eu/education/pkg/access/oidc"
 	"github.com/opencloud-eu/education/pkg/education"
 )
 
@@ -32,11 +33,25 @@ import (
 //   - a secret is never shown;
 //   - private says that the value is the path of a file that nobody but the service should be able to read.
 type settings struct {
-	HTTPAddr  string `env:"EDUCATION_HTTP_ADDR" envDefault:"127.0.0.1:9120" opencloud:"GRAPH_HTTP_ADDR" check:"address"`
-	HTTPRoot  string `env:"EDUCATION_HTTP_ROOT" envDefault:"/graph" opencloud:"GRAPH_HTTP_ROOT" check:"path"`
-	Token     string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
-	TokenFile string `env:"EDUCATION_TOKEN_FILE" private:"true"`
-	DataDir   string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
+	HTTPAddr   string `env:"EDUCATION_HTTP_ADDR" envDefault:"127.0.0.1:9120" opencloud:"GRAPH_HTTP_ADDR" check:"address"`
+	HTTPRoot   string `env:"EDUCATION_HTTP_ROOT" envDefault:"/graph" opencloud:"GRAPH_HTTP_ROOT" check:"path"`
+	Token      string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
+	TokenFile  string `env:"EDUCATION_TOKEN_FILE" private:"true"`
+	TokensFile string `env:"EDUCATION_TOKENS_FILE" private:"true"`
+	DataDir    string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
+
+	OIDCIssuer        string `env:"EDUCATION_OIDC_ISSUER"`
+	OIDCAudience      string `env:"EDUCATION_OIDC_AUDIENCE"`
+	OIDCAlgorithms    string `env:"EDUCATION_OIDC_ALGORITHMS" envDefault:"RS256,PS256,ES256"`
+	OIDCTenantClaim   string `env:"EDUCATION_OIDC_TENANT_CLAIM"`
+	OIDCTenantKey     string `env:"EDUCATION_OIDC_TENANT_KEY" envDefault:"auto"`
+	OIDCWithoutTenant string `env:"EDUCATION_OIDC_WITHOUT_TENANT" envDefault:"refuse"`
+	OIDCSchools       string `env:"EDUCATION_OIDC_SCHOOLS"`
+	OIDCVerbClaims    string `env:"EDUCATION_OIDC_VERB_CLAIMS" envDefault:"roles,scp,scope"`
+	OIDCVerbs         string `env:"EDUCATION_OIDC_VERBS" envDefault:"EduRoster.ReadBasic.All=read EduRoster.Read.All=read EduRoster.ReadWrite.All=read,write,delete"`
+	OIDCNameClaims    string `env:"EDUCATION_OIDC_NAME_CLAIMS" envDefault:"azp,appid,client_id,sub"`
+	OIDCCAFile        string `env:"EDUCATION_OIDC_CA_FILE"`
+	OIDCFile          string `env:"EDUCATION_OIDC_FILE"`
 
 	HTTPTLSCert     string `env:"EDUCATION_HTTP_TLS_CERT_FILE" opencloud:"OC_HTTP_TLS_CERTIFICATE" where:"OC_HTTP_TLS_ENABLED"`
 	HTTPTLSKey      string `env:"EDUCATION_HTTP_TLS_KEY_FILE" opencloud:"OC_HTTP_TLS_KEY" where:"OC_HTTP_TLS_ENABLED" private:"true"`
@@ -83,8 +98,10 @@ type settings struct {
 	origins map[string]string
 	// certificates are those of the listeners.
 	certificates certificates
-	// fileToken is the token that TokenFile holds.
-	fileToken string
+	// fileTokens are the tokens that TokenFile holds.
+	fileTokens []string
+	// issuers knows the tokens of the OIDC issuers, nil without any.
+	issuers *oidc.Authenticator
 	// proxies are the networks that TrustedProxies lists.
 	proxies []netip.Prefix
 }
@@ -135,6 +152,7 @@ func load(environment map[string]string) (*settings, error) {
 	// A list that cannot be parsed is among the faults already.
 	s.proxies, _ = parseNetworks(s.TrustedProxies)
 	faults = append(faults, s.tokenFaults()...)
+	faults = append(faults, s.issuerFaults()...)
 	faults = append(faults, s.certificateFaults()...)
 	faults = append(faults, s.remoteFaults()...)
 	return s, errors.Join(faults...)
@@ -353,18 +371,20 @@ func (s *settings) tokenFaults() []error {
 		faults = append(faults, errors.New(
 			"EDUCATION_LDAP_BIND_PASSWORD and EDUCATION_LDAP_BIND_PASSWORD_FILE are both set: only one may be"))
 	}
+	if fault := weakness(s.Token); s.Token != "" && checkToken(s.Token) == "" && fault != "" && !s.permitsWeakToken() {
+		faults = append(faults, fmt.Errorf(
+			"EDUCATION_TOKEN must be at least %d characters that nobody can guess, unless the API is on a loopback address: it %s", minTokenLength, fault))
+	}
 	if s.TokenFile == "" {
 		return faults
 	}
-	token, err := readSecret(s.TokenFile)
-	switch {
-	case err != nil:
-		faults = append(faults, fmt.Errorf("EDUCATION_TOKEN_FILE must be a file that can be read: %w", err))
-	case token == "" || checkToken(token) != "":
-		faults = append(faults, errors.New(
-			"EDUCATION_TOKEN_FILE must hold one token of printable ASCII characters without blanks"))
+	content, err := os.ReadFile(s.TokenFile)
+	if err != nil {
+		return append(faults, fmt.Errorf("EDUCATION_TOKEN_FILE must be a file that can be read: %w", err))
 	}
-	s.fileToken = token
+	if s.fileTokens, err = s.parseTokens(content); err != nil {
+		faults = append(faults, fmt.Errorf("EDUCATION_TOKEN_FILE %w", err))
+	}
 	return faults
 }
 

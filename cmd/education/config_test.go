@@ -30,7 +30,20 @@ func TestConfigDefaults(t *testing.T) {
 EDUCATION_HTTP_ROOT=/graph
 EDUCATION_TOKEN=
 EDUCATION_TOKEN_FILE=
+EDUCATION_TOKENS_FILE=
 EDUCATION_DATA_DIR=./data
+EDUCATION_OIDC_ISSUER=
+EDUCATION_OIDC_AUDIENCE=
+EDUCATION_OIDC_ALGORITHMS=RS256,PS256,ES256
+EDUCATION_OIDC_TENANT_CLAIM=
+EDUCATION_OIDC_TENANT_KEY=auto
+EDUCATION_OIDC_WITHOUT_TENANT=refuse
+EDUCATION_OIDC_SCHOOLS=
+EDUCATION_OIDC_VERB_CLAIMS=roles,scp,scope
+EDUCATION_OIDC_VERBS=EduRoster.ReadBasic.All=read EduRoster.Read.All=read EduRoster.ReadWrite.All=read,write,delete
+EDUCATION_OIDC_NAME_CLAIMS=azp,appid,client_id,sub
+EDUCATION_OIDC_CA_FILE=
+EDUCATION_OIDC_FILE=
 EDUCATION_HTTP_TLS_CERT_FILE=
 EDUCATION_HTTP_TLS_KEY_FILE=
 EDUCATION_HTTP_TLS_CLIENT_CA_FILE=
@@ -228,7 +241,9 @@ func TestConfigFaultsOfFiles(t *testing.T) {
 		want        string
 	}{
 		{"empty token file", []string{"EDUCATION_TOKEN_FILE=" + file("empty", "\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
-		{"two lines", []string{"EDUCATION_TOKEN_FILE=" + file("two", "a\nb\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
+		{"three lines", []string{"EDUCATION_TOKEN_FILE=" + file("three", "a\nb\nc\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
+		{"an empty second line", []string{"EDUCATION_TOKEN_FILE=" + file("gap", "a\n\nb\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
+		{"two words", []string{"EDUCATION_TOKEN_FILE=" + file("words", "a b\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
 		{"half a certificate", []string{"EDUCATION_LDAP_TLS_CERT_FILE=x"}, "must be set together"},
 		{"half a certificate for HTTP", []string{"EDUCATION_HTTP_TLS_KEY_FILE=x"}, "EDUCATION_HTTP_TLS_CERT_FILE and EDUCATION_HTTP_TLS_KEY_FILE must be set together\n"},
 		{"authorities without a certificate", []string{"EDUCATION_HTTP_TLS_CLIENT_CA_FILE=x"}, "must be set together, and with EDUCATION_HTTP_TLS_CLIENT_CA_FILE"},

@@ -106,7 +106,7 @@ func (s settings) change389(text string) string {
 		Replace(database389.FindString(text))
 	text = uniqueSubtrees.ReplaceAllStringFunc(text, func(line string) string { return line + "\n" + eachTree(line) })
 	if s.plainSchema {
-		text = remove(`^dn: cn=education unique keys,(.+\n)+`, `^dn: cn=referential integrity(.+\n)+`)(text)
+		text = remove(`^dn: cn=education unique .*,cn=plugins,(.+\n)+`, `^dn: cn=referential integrity(.+\n)+`)(text)
 	}
 	text += "\n" + second + "\ndn: cn=config\nchangetype: modify\nreplace: nsslapd-accesslog-logbuffering\nnsslapd-accesslog-logbuffering: off\n"
 	if s.sizeLimit > 0 {

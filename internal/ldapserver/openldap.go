@@ -170,7 +170,6 @@ func (s settings) changeOpenLDAP(text string) string {
 // everyTree turns the access rules of one tree into those of all trees below testSuffix.
 var everyTree = strings.NewReplacer(
 	`to dn.regex="^ou=(users|groups|tenants),@SUFFIX@$"`, `to dn.regex="^ou=(users|groups|tenants),ou=[^,]+,`+testSuffix+`$"`,
-	`to dn.subtree="ou=users,@SUFFIX@"`, `to dn.regex="^(.+,)?ou=users,ou=[^,]+,`+testSuffix+`$"`,
 	`to dn.children="ou=users,@SUFFIX@"`, `to dn.regex="^.+,ou=users,ou=[^,]+,`+testSuffix+`$"`,
 	`to dn.children="ou=groups,@SUFFIX@"`, `to dn.regex="^.+,ou=groups,ou=[^,]+,`+testSuffix+`$"`,
 	`to dn.children="ou=tenants,@SUFFIX@"`, `to dn.regex="^.+,ou=tenants,ou=[^,]+,`+testSuffix+`$"`,

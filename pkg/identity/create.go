@@ -2,7 +2,7 @@ package identity
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -238,12 +238,8 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 			entry = read
 			return nil
 		})
-		switch {
-		case errors.Is(err, context.Canceled):
-			return nil, err
-		case err != nil, entry == nil:
-			return nil, odata.Errorf(odata.GatewayTimeout, set.Name,
-				"the change has been made, but the %s could not be read afterwards; look again", set.Singular).Because(err)
+		if err != nil || entry == nil {
+			return nil, madeBut(set, fmt.Sprintf("the %s could not be read afterwards", set.Singular), err)
 		}
 	}
 	entity, fault := d.decode(set, entry)

@@ -54,6 +54,21 @@ var rules = map[string]rule{
 	"pkg/access": {
 		reason: "it says what a credential may do and knows neither HTTP nor LDAP",
 	},
+	"pkg/access/oidc": {
+		permitted: []string{
+			"pkg/access",
+			"github.com/coreos/go-oidc/v3/oidc",
+			"github.com/go-jose/go-jose/v4",
+		},
+		reason: "it knows issuers and their tokens, and nothing of the requests that carry them",
+	},
+	"pkg/access/tokenfile": {
+		permitted: []string{
+			"internal/secretfile",
+			"pkg/access",
+		},
+		reason: "it knows tokens by a file and nothing of what they open",
+	},
 	"pkg/education": {
 		permitted: []string{
 			"pkg/odata",
@@ -146,6 +161,7 @@ var rules = map[string]rule{
 	},
 	"pkg/identity/identitytest": {
 		permitted: []string{
+			"pkg/access",
 			"pkg/education",
 			"pkg/odata",
 			"pkg/identity/match",

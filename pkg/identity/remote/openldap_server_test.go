@@ -80,25 +80,31 @@ func TestOpenLDAPConnections(t *testing.T) {
 // TestOpenLDAPPasswords binds with passwords in each of the ways to write them.
 func TestOpenLDAPPasswords(t *testing.T) {
 	t.Parallel()
-	server := ldapserver.SharedOpenLDAP(t)
+	checkPasswords(t, ldapserver.SharedOpenLDAP(t), remote.HashAuto, remote.HashSSHA, remote.HashArgon2)
+}
+
+// checkPasswords binds with passwords that are hard to write, one of which looks like the hash of another.
+func checkPasswords(t *testing.T, server *ldapserver.Server, ways ...remote.PasswordHash) {
+	t.Helper()
 	bases := server.Subtree(t)
-	for _, how := range []remote.PasswordHash{remote.HashAuto, remote.HashSSHA, remote.HashArgon2} {
+	for _, how := range ways {
 		config := clientOf(server, bases)
 		config.PasswordHash = how
 		client := newClient(t, config)
-		const password = "  * ( ) \\ ü 🏫  "
-		hash, err := client.HashPassword(t.Context(), password)
-		if err != nil {
-			t.Fatal(err)
-		}
 		dn := addUsers(t, client, bases, len(how), 1)[0]
-		_, err = client.Modify(t.Context(), &wire.ModifyRequest{DN: dn, Changes: []wire.Change{
-			{Operation: wire.ChangeReplace, Attribute: wire.Attribute{Type: "userPassword", Values: []string{hash}}},
-		}})
-		if err != nil {
-			t.Fatal(err)
+		for _, password := range []string{"  * ( ) \\ ü 🏫  ", "{6f0b4d3e}", "{SSHA}r6lzcwX/EJH/++aM6EnoorT7M/9zYWx0"} {
+			hash, err := client.HashPassword(t.Context(), password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.Modify(t.Context(), &wire.ModifyRequest{DN: dn, Changes: []wire.Change{
+				{Operation: wire.ChangeReplace, Attribute: wire.Attribute{Type: "userPassword", Values: []string{hash}}},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.Connect(t, ldapserver.Account{DN: dn, Password: password})
 		}
-		server.Connect(t, ldapserver.Account{DN: dn, Password: password})
 		if err := client.Delete(t.Context(), &wire.DeleteRequest{DN: dn}); err != nil {
 			t.Fatal(err)
 		}
