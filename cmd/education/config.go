@@ -91,6 +91,9 @@ type settings struct {
 	UsernameMatch        string `env:"EDUCATION_USERNAME_MATCH" envDefault:"default" opencloud:"GRAPH_USERNAME_MATCH" permitted:"default|none"`
 	TerminationGraceDays uint16 `env:"EDUCATION_SCHOOL_TERMINATION_MIN_GRACE_DAYS" envDefault:"0" opencloud:"GRAPH_LDAP_SCHOOL_TERMINATION_MIN_GRACE_DAYS"`
 
+	Audit     string `env:"EDUCATION_AUDIT" envDefault:"off" permitted:"off|on|required"`
+	AuditFile string `env:"EDUCATION_AUDIT_FILE" private:"true"`
+
 	LogLevel  string `env:"EDUCATION_LOG_LEVEL" envDefault:"info" opencloud:"GRAPH_LOG_LEVEL,OC_LOG_LEVEL" check:"level"`
 	LogFormat string `env:"EDUCATION_LOG_FORMAT" envDefault:"auto" permitted:"auto|text|json"`
 

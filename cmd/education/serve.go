@@ -93,11 +93,16 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
+	record, err := s.openRecord(logger, stdout)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, record.close()) }()
 	authenticators, err := s.authenticators(token, logger)
 	if err != nil {
 		return err
 	}
-	handler, err := s.handler(logger, directory, entities, authenticators, observed)
+	handler, err := s.handler(logger, directory, entities, authenticators, observed, record)
 	if err != nil {
 		return err
 	}
@@ -119,6 +124,7 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	var running sync.WaitGroup
 	running.Go(func() { goOn(background) })
 	running.Go(func() { s.certificates.watch(background, logger) })
+	running.Go(func() { record.followHangups(background) })
 	if s.issuers != nil {
 		running.Go(func() { s.issuers.Run(background) })
 	}
@@ -140,13 +146,13 @@ func (s *settings) entities(d *directory) (*identity.Directory, error) {
 }
 
 // handler returns everything that is served over HTTP.
-func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, authenticators []access.Authenticator, observed *telemetry) (http.Handler, error) {
+func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, authenticators []access.Authenticator, observed *telemetry, record *record) (http.Handler, error) {
 	cursorKey, err := secretfile.Ensure(cmp.Or(s.CursorKeyFile, filepath.Join(s.DataDir, cursorKeyFile)))
 	if err != nil {
 		return nil, err
 	}
 	config := api.Config{
-		Directory: entities, Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
+		Directory: record.directory(entities), Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
 	}
 	return health{
 		checks: []check{{"directory", d.ready}},
@@ -155,7 +161,7 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
 			Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
-			ForeignOrigins: splitList(s.CORSOrigins),
+			ForeignOrigins: splitList(s.CORSOrigins), Trail: record.trail,
 		}),
 	}, nil
 }

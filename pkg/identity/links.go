@@ -279,8 +279,10 @@ func (d *Directory) detachEach(ctx context.Context, nav *education.Navigation, h
 	for range min(detachWorkers, len(holders)) {
 		wait.Go(func() {
 			for holder := range work {
-				_, err := d.removeLink(ctx, nav, holder, school)
+				removed, err := d.removeLink(ctx, nav, holder, school)
 				switch {
+				case removed:
+					education.WitnessOf(ctx).Detach()
 				case worthAnother(err):
 					outdated.Store(true)
 				case err != nil:

@@ -34,8 +34,8 @@ func corpus(name string) []string {
 	return texts
 }
 
-// dump returns everything that is in the directory, by DN, with operational attributes, in which each write shows.
-func (s *server) dump(t testing.TB) map[string]map[string][]string {
+// entries returns everything that is in the directory, by DN, with operational attributes, in which each write shows.
+func (s *server) entries(t testing.TB) map[string]map[string][]string {
 	t.Helper()
 	found, err := s.administrator(t).Search(ldap.NewSearchRequest(namingContext, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
 		"(objectClass=*)", []string{"*", "+"}, nil))
@@ -55,9 +55,9 @@ func (s *server) dump(t testing.TB) map[string]map[string][]string {
 // wantUnchanged calls a function and expects that nothing in the directory has changed.
 func (s *server) wantUnchanged(t testing.TB, call func()) {
 	t.Helper()
-	before := s.dump(t)
+	before := s.entries(t)
 	call()
-	if diff := cmp.Diff(before, s.dump(t)); diff != "" {
+	if diff := cmp.Diff(before, s.entries(t)); diff != "" {
 		t.Errorf("the directory has changed (-before +after):\n%s", diff)
 	}
 }

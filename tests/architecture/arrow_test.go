@@ -54,6 +54,14 @@ var rules = map[string]rule{
 	"pkg/access": {
 		reason: "it says what a credential may do and knows neither HTTP nor LDAP",
 	},
+	"pkg/audit": {
+		permitted: []string{
+			"pkg/access",
+			"pkg/education",
+			"pkg/odata",
+		},
+		reason: "it records what requests ask of a directory and knows neither routes nor entries",
+	},
 	"pkg/access/oidc": {
 		permitted: []string{
 			"pkg/access",
@@ -92,6 +100,7 @@ var rules = map[string]rule{
 	"pkg/middleware": {
 		permitted: []string{
 			"pkg/access",
+			"pkg/audit",
 			"pkg/odata",
 			"github.com/go-chi/chi/v5/...",
 			"github.com/rs/cors",

@@ -55,7 +55,7 @@ func testTenantSees(s *subject) {
 	bound := s.as(own.school)
 	for _, set := range education.EntitySets {
 		bound.wantIDs(set.Name, bound.list(set, &odata.Query{}), own.of(set))
-		bound.wantSame(bound.get(set, idOf(own.of(set))), own.of(set))
+		bound.wantSame(bound.get(set, idOf(own.of(set))), s.get(set, idOf(own.of(set))))
 		counted, err := bound.directory.List(bound.ctx, set, &odata.Query{Count: true})
 		if err != nil || counted.Total != 1 {
 			s.Errorf("number of %s: got %d, %v; want 1", set.Name, counted.Total, err)
