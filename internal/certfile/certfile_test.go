@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,6 +119,26 @@ func trusting(authority *issued) *tls.Config {
 	return &tls.Config{RootCAs: roots}
 }
 
+// record is a log that is written and read at the same time.
+type record struct {
+	mutex sync.Mutex
+	text  strings.Builder
+}
+
+func (r *record) Write(text []byte) (int, error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.text.Write(text)
+}
+
+// take returns what has been written since it was last called.
+func (r *record) take() string {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	defer r.text.Reset()
+	return r.text.String()
+}
+
 // watched runs Watch on files in a bubble of its own time, and hands a function to look at what it does. That one lets
 // time pass, and returns what has been logged meanwhile.
 func watched(t *testing.T, f Files, look func(c *Certificate, pass func(time.Duration) string)) {
@@ -126,7 +147,7 @@ func watched(t *testing.T, f Files, look func(c *Certificate, pass func(time.Dur
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log bytes.Buffer
+	var log record
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -136,9 +157,7 @@ func watched(t *testing.T, f Files, look func(c *Certificate, pass func(time.Dur
 	look(c, func(d time.Duration) string {
 		time.Sleep(d)
 		synctest.Wait()
-		said := log.String()
-		log.Reset()
-		return said
+		return log.take()
 	})
 	stop()
 	<-ended
