@@ -88,6 +88,11 @@ lint: bin/.tools ## vet, staticcheck and formatting; changes nothing
 		printf 'not formatted, run "make fmt":\n%s\n' "$$unformatted"; exit 1; \
 	fi
 
+# No part of `make check`: it needs the network, or a mirror at GOVULNDB, and finds something new without any change here.
+.PHONY: vulncheck
+vulncheck: bin/.tools ## look for known vulnerabilities in what the binary is made of
+	scripts/vulncheck
+
 .PHONY: fmt
 fmt: bin/.tools ## format the Go files
 	bin/gofumpt -w .
@@ -99,7 +104,7 @@ check: build lint race test ## all that must hold before a change lands
 clean: ## remove what the targets above made; data directories stay
 	rm -rf bin
 
-# The linters' versions are pinned in tools/go.mod, apart from the service's own dependencies.
+# The versions of linters and of govulncheck are pinned in tools/go.mod, apart from the service's own dependencies.
 bin/.tools: tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/ tool
 	@touch $@
