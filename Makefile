@@ -68,7 +68,7 @@ directories: programs ## run the acceptance suite on each of DIRECTORIES, server
 	done
 
 # What differs most between servers: what OpenCloud and its administrators do, the whole life of a school, and texts.
-SAMPLE := TestProvisioningSequence|TestOpenCloud|TestU18|TestSpecialTexts/users_passwordProfile|TestTokenFor
+SAMPLE := TestProvisioningSequence|TestOpenCloud|TestU18|TestSpecialTexts/users_passwordProfile|TestTokenOfASchool
 
 .PHONY: sample
 sample: programs ## run a part of the acceptance suite on OpenLDAP and 389-DS
