@@ -165,11 +165,13 @@ func TestChecks(t *testing.T) {
 	if len(slices.Compact(slices.Clone(ids))) != len(ids) {
 		t.Errorf("two questions have the same name: %q", ids)
 	}
+	// Other parts of the manual have tables of their own.
+	_, section, _ := strings.Cut(string(manual), "\n### What is asked\n")
+	section, _, _ = strings.Cut(section, "\n### ")
 	var rows []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z.]+)` \\| .*\\|$").FindAllStringSubmatch(string(manual), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z.]+)` \\| .*\\|$").FindAllStringSubmatch(section, -1) {
 		rows = append(rows, row[1])
 	}
-	rows = slices.DeleteFunc(rows, func(row string) bool { return slices.Contains([]string{"ok", "note", "warning", "error"}, row) })
 	slices.Sort(rows)
 	if !slices.Equal(rows, ids) {
 		t.Errorf("the manual explains %q, want %q", rows, ids)
