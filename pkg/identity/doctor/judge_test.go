@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
 
 func TestSkew(t *testing.T) {
@@ -74,6 +75,26 @@ func TestBetween(t *testing.T) {
 		limit := between(time.Millisecond, long)
 		if limit < 2*time.Millisecond || limit > long/2 {
 			t.Errorf("between 1ms and %v: %v", long, limit)
+		}
+	}
+}
+
+// TestLetWrite holds that a server which takes no writes is told apart by how it refuses them.
+func TestLetWrite(t *testing.T) {
+	t.Parallel()
+	p := &patient{config: &Config{}}
+	for _, test := range []struct {
+		codes []wire.ResultCode
+		want  string
+	}{
+		{[]wire.ResultCode{wire.ResultInsufficientAccessRights}, "Let the account write"},
+		{[]wire.ResultCode{wire.ResultUnwillingToPerform}, "olcReadOnly"},
+		{[]wire.ResultCode{wire.ResultInsufficientAccessRights, wire.ResultReferral}, "olcReadOnly"},
+		{[]wire.ResultCode{wire.ResultOther}, "full"},
+		{[]wire.ResultCode{wire.ResultObjectClassViolation}, "schema"},
+	} {
+		if got := p.letWrite(test.codes); !strings.Contains(got, test.want) {
+			t.Errorf("refused with %v: %q, want something about %q", test.codes, got, test.want)
 		}
 	}
 }
