@@ -53,9 +53,13 @@ func (serveCommand) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	logger := s.logger(p.stderr)
-	slog.SetDefault(logger)
+	setDefault(logger)
 	return s.serve(ctx, logger, p.stdout)
 }
+
+// setDefault makes a command's logger that of packages which are given none. It belongs to the process, so tests, which run
+// many commands in one, leave it as it is.
+var setDefault = slog.SetDefault
 
 // logger returns the logger that the settings ask for: text for a person at a terminal, JSON for a program.
 func (s *settings) logger(stderr io.Writer) *slog.Logger {
@@ -115,13 +119,15 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 			MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		},
-		ldap: directory.server,
+		ldap: directory.server, certificates: s.certificates,
 	}
 	s.message(bound, token, s.ldapAccounts(directory)).announce(stdout, logger)
+	s.warnOfExposure(ctx, logger)
 
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { goOn(background) })
+	running.Go(func() { s.certificates.watch(background, logger) })
 	running.Go(func() { record.followHangups(background) })
 	if s.issuers != nil {
 		running.Go(func() { s.issuers.Run(background) })
@@ -159,7 +165,7 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
 			Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
-			Trail: record.trail,
+			ForeignOrigins: splitList(s.CORSOrigins), Trail: record.trail,
 		}),
 	}, nil
 }
@@ -186,7 +192,7 @@ func (s *settings) router(config api.Config, options middleware.Options) http.Ha
 func (s *settings) message(bound *listeners, token credential, accounts []account) startMessage {
 	return startMessage{
 		http: address(bound.http), ldap: address(bound.ldap), ldaps: address(bound.ldaps), remote: splitList(s.LDAPURI),
-		apiPath: s.versionPaths()[0] + apiPath, token: token, accounts: accounts,
+		tls: s.certificates.http != nil, apiPath: s.versionPaths()[0] + apiPath, token: token, accounts: accounts,
 	}
 }
 
@@ -237,8 +243,9 @@ func (s *settings) listen(ctx context.Context) (*listeners, error) {
 
 // servers are what answers on the listeners. ldap is nil if the directory is elsewhere.
 type servers struct {
-	http *http.Server
-	ldap *embedded.Server
+	http         *http.Server
+	ldap         *embedded.Server
+	certificates certificates
 }
 
 // run serves until ctx ends or a listener fails. Then it lets running HTTP requests finish before it disconnects the
@@ -256,7 +263,7 @@ func (s servers) run(ctx context.Context, bound *listeners, logger *slog.Logger)
 			}
 		})
 	}
-	serve(bound.http, s.http.Serve)
+	serve(bound.http, func(listener net.Listener) error { return s.certificates.serveHTTP(s.http, listener) })
 	if s.ldap != nil {
 		serve(bound.ldap, s.ldap.Serve)
 		serve(bound.ldaps, s.ldap.Serve)

@@ -24,6 +24,8 @@ type Options struct {
 	// PublicOrigin and TrustedProxies are those of Origin.
 	PublicOrigin   string
 	TrustedProxies []netip.Prefix
+	// ForeignOrigins are those of CORS.
+	ForeignOrigins []string
 	// Trail keeps the record of changes and refusals; nil keeps none.
 	Trail *audit.Trail
 	// Compatible leaves out the headers that OpenCloud's graph service does not send.
@@ -43,6 +45,7 @@ func Chain(options Options) []func(http.Handler) http.Handler {
 		Recover,
 		Headers,
 		ODataVersion(options.Compatible),
+		CORS(options.ForeignOrigins),
 		Authenticate(options.Credentials),
 		Origin(options.PublicOrigin, options.TrustedProxies),
 		EscapedPath,
