@@ -365,7 +365,11 @@ func (o *migrationOutput) finish(summary *migrate.Summary, complete bool) error 
 				parts = append(parts, fmt.Sprintf("%d %s", count, words))
 			}
 		}
-		fmt.Fprintf(o.stdout, "%s: %d; %s\n", set.Set, set.Entities, strings.Join(parts, ", "))
+		line := fmt.Sprintf("%s: %d", set.Set, set.Entities)
+		if len(parts) > 0 {
+			line += "; " + strings.Join(parts, ", ")
+		}
+		fmt.Fprintln(o.stdout, line)
 	}
 	switch {
 	case summary.Verified:

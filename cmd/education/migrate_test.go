@@ -15,6 +15,7 @@ import (
 	"github.com/opencloud-eu/education/internal/ldapserver"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/embedded"
+	"github.com/opencloud-eu/education/pkg/identity/migrate"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
 
@@ -222,6 +223,21 @@ func TestProgressDisplay(t *testing.T) {
 				t.Errorf("got %q, want %q in it", out.String(), test.want)
 			}
 		})
+	}
+}
+
+// TestMigrationBrokenOff holds what is told of a run that came to one set and not to the next.
+func TestMigrationBrokenOff(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	summary := &migrate.Summary{Applied: true, Sets: []migrate.SetSummary{
+		{Set: "users", Entities: 300, Outcomes: map[migrate.Outcome]int{migrate.Equal: 2, migrate.Added: 23}}, {Set: "classes", Entities: 1},
+	}}
+	if err := newMigrationOutput(&out, io.Discard, false, true).finish(summary, false); err != nil {
+		t.Fatal(err)
+	}
+	if want := "users: 300; 2 were equal in the target, 23 added\nclasses: 1\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }
 
