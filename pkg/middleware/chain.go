@@ -19,7 +19,9 @@ type Options struct {
 	Patience time.Duration
 	// Credentials knows the tokens that are let in.
 	Credentials Credentials
-	// PublicOrigin and TrustedProxies are those of Origin.
+	// Limits bound what one credential and one address can take. The zero value bounds nothing.
+	Limits Limits
+	// PublicOrigin and TrustedProxies are those of Origin; LimitFailures takes the latter's word for a client's address, too.
 	PublicOrigin   string
 	TrustedProxies []netip.Prefix
 	// Compatible leaves out the headers that OpenCloud's graph service does not send.
@@ -36,7 +38,9 @@ func Chain(options Options) []func(http.Handler) http.Handler {
 		Recover,
 		Headers,
 		ODataVersion(options.Compatible),
+		LimitFailures(options.Limits, options.TrustedProxies, options.Meters),
 		Authenticate(options.Credentials),
+		Limit(options.Limits, options.Meters),
 		Origin(options.PublicOrigin, options.TrustedProxies),
 		EscapedPath,
 	}

@@ -36,14 +36,7 @@ func isTrusted(remote string, trusted []netip.Prefix) bool {
 	if err != nil {
 		return false
 	}
-	// A socket for both versions of IP shows IPv4 addresses inside IPv6 ones, and no network has a zone.
-	address := peer.Addr().Unmap().WithZone("")
-	for _, network := range trusted {
-		if network.Contains(address) {
-			return true
-		}
-	}
-	return false
+	return contains(trusted, plainAddress(peer.Addr()))
 }
 
 var (

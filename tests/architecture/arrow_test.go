@@ -77,6 +77,7 @@ var rules = map[string]rule{
 			"pkg/odata",
 			"github.com/go-chi/chi/v5/...",
 			"go.opentelemetry.io/...",
+			"golang.org/x/time/rate",
 		},
 		reason: "it treats all requests alike and knows none of their subjects",
 	},
