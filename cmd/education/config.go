@@ -31,11 +31,12 @@ import (
 //   - check names the rule for its value, in the table checks; permitted lists the values it may have;
 //   - a secret is never shown.
 type settings struct {
-	HTTPAddr  string `env:"EDUCATION_HTTP_ADDR" envDefault:"127.0.0.1:9120" opencloud:"GRAPH_HTTP_ADDR" check:"address"`
-	HTTPRoot  string `env:"EDUCATION_HTTP_ROOT" envDefault:"/graph" opencloud:"GRAPH_HTTP_ROOT" check:"path"`
-	Token     string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
-	TokenFile string `env:"EDUCATION_TOKEN_FILE"`
-	DataDir   string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
+	HTTPAddr   string `env:"EDUCATION_HTTP_ADDR" envDefault:"127.0.0.1:9120" opencloud:"GRAPH_HTTP_ADDR" check:"address"`
+	HTTPRoot   string `env:"EDUCATION_HTTP_ROOT" envDefault:"/graph" opencloud:"GRAPH_HTTP_ROOT" check:"path"`
+	Token      string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
+	TokenFile  string `env:"EDUCATION_TOKEN_FILE"`
+	TokensFile string `env:"EDUCATION_TOKENS_FILE"`
+	DataDir    string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
 
 	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
 	TrustedProxies string `env:"EDUCATION_TRUSTED_PROXIES" check:"networks"`
@@ -83,8 +84,8 @@ type settings struct {
 	origins map[string]string
 	// certificate is what the files of the LDAP certificate hold, nil without them.
 	certificate *tls.Certificate
-	// fileToken is the token that TokenFile holds.
-	fileToken string
+	// fileTokens are the tokens that TokenFile holds.
+	fileTokens []string
 	// proxies are the networks that TrustedProxies lists.
 	proxies []netip.Prefix
 }
@@ -324,18 +325,20 @@ func (s *settings) tokenFaults() []error {
 		faults = append(faults, errors.New(
 			"EDUCATION_LDAP_BIND_PASSWORD and EDUCATION_LDAP_BIND_PASSWORD_FILE are both set: only one may be"))
 	}
+	if fault := weakness(s.Token); s.Token != "" && checkToken(s.Token) == "" && fault != "" && !s.permitsWeakToken() {
+		faults = append(faults, fmt.Errorf(
+			"EDUCATION_TOKEN must be at least %d characters that nobody can guess, unless the API is on a loopback address: it %s", minTokenLength, fault))
+	}
 	if s.TokenFile == "" {
 		return faults
 	}
-	token, err := readSecret(s.TokenFile)
-	switch {
-	case err != nil:
-		faults = append(faults, fmt.Errorf("EDUCATION_TOKEN_FILE must be a file that can be read: %w", err))
-	case token == "" || checkToken(token) != "":
-		faults = append(faults, errors.New(
-			"EDUCATION_TOKEN_FILE must hold one token of printable ASCII characters without blanks"))
+	content, err := os.ReadFile(s.TokenFile)
+	if err != nil {
+		return append(faults, fmt.Errorf("EDUCATION_TOKEN_FILE must be a file that can be read: %w", err))
 	}
-	s.fileToken = token
+	if s.fileTokens, err = s.parseTokens(content); err != nil {
+		faults = append(faults, fmt.Errorf("EDUCATION_TOKEN_FILE %w", err))
+	}
 	return faults
 }
 

@@ -30,6 +30,7 @@ func TestConfigDefaults(t *testing.T) {
 EDUCATION_HTTP_ROOT=/graph
 EDUCATION_TOKEN=
 EDUCATION_TOKEN_FILE=
+EDUCATION_TOKENS_FILE=
 EDUCATION_DATA_DIR=./data
 EDUCATION_PUBLIC_URL=
 EDUCATION_TRUSTED_PROXIES=
@@ -228,7 +229,9 @@ func TestConfigFaultsOfFiles(t *testing.T) {
 		want        string
 	}{
 		{"empty token file", []string{"EDUCATION_TOKEN_FILE=" + file("empty", "\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
-		{"two lines", []string{"EDUCATION_TOKEN_FILE=" + file("two", "a\nb\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
+		{"three lines", []string{"EDUCATION_TOKEN_FILE=" + file("three", "a\nb\nc\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
+		{"an empty second line", []string{"EDUCATION_TOKEN_FILE=" + file("gap", "a\n\nb\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
+		{"two words", []string{"EDUCATION_TOKEN_FILE=" + file("words", "a b\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
 		{"half a certificate", []string{"EDUCATION_LDAP_TLS_CERT_FILE=x"}, "must be set together"},
 		{
 			"no certificate",

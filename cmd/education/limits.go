@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/opencloud-eu/education/pkg/access"
+	"github.com/opencloud-eu/education/pkg/access/tokenfile"
 	"github.com/opencloud-eu/education/pkg/middleware"
 )
 
@@ -34,13 +37,32 @@ func httpServer(handler http.Handler, connections *middleware.Connections, logge
 
 // limits returns what one credential and one address can take of the service. On LDAP servers no credential has more than half
 // of the connections to them, because whoever waits for one waits behind all that have come before.
-func (s *settings) limits(administrator credential) middleware.Limits {
+func (s *settings) limits(authenticators []access.Authenticator) middleware.Limits {
 	concurrency := int(s.LimitConcurrency)
 	if half := max(1, int(s.LDAPPoolSize)/2); s.isRemote() && concurrency > half {
 		concurrency = half
 	}
 	return middleware.Limits{
 		Rate: int(s.LimitRate), Concurrency: concurrency, Running: int(s.LimitRunning), Failures: int(s.LimitFailures),
-		Administrator: access.DigestOf(administrator.token),
+		Exempt: exempt(authenticators),
+	}
+}
+
+// exempt returns which tokens are let in however many that are not valid come from their address: those that cannot be guessed,
+// and of which it takes no more than a digest to tell that they are valid. Nobody who has such a token is locked out by
+// somebody else behind the same proxy.
+func exempt(authenticators []access.Authenticator) func(context.Context, string) bool {
+	var cheap []access.Authenticator
+	for _, authenticator := range authenticators {
+		switch authenticator.(type) {
+		case access.Single, *tokenfile.Administrator, *tokenfile.File:
+			cheap = append(cheap, authenticator)
+		}
+	}
+	return func(ctx context.Context, token string) bool {
+		return weakness(token) == "" && slices.ContainsFunc(cheap, func(authenticator access.Authenticator) bool {
+			_, err := authenticator.Authenticate(ctx, token)
+			return err == nil
+		})
 	}
 }

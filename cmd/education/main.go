@@ -34,6 +34,7 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Look for faults in the directory's file. No server may be running on it."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine the LDAP servers, with throw-away entries, and say what they lack and what that costs."`
 	Migrate migrateCommand `cmd:"" help:"Bring a directory up to date, or move one into another. Without --apply it only tells what it would do."`
+	Token   tokenCommands  `cmd:"" help:"Make, list, rotate and revoke tokens of a running service, beside the administrator's."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -83,7 +83,11 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	handler, err := s.handler(logger, directory, entities, token, observed)
+	authenticators, err := s.authenticators(token, logger)
+	if err != nil {
+		return err
+	}
+	handler, err := s.handler(logger, directory, entities, authenticators, observed)
 	if err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func (s *settings) entities(d *directory) (*identity.Directory, error) {
 }
 
 // handler returns everything that is served over HTTP.
-func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, token credential, observed *telemetry) (http.Handler, error) {
+func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, authenticators []access.Authenticator, observed *telemetry) (http.Handler, error) {
 	cursorKey, err := secretfile.Ensure(cmp.Or(s.CursorKeyFile, filepath.Join(s.DataDir, cursorKeyFile)))
 	if err != nil {
 		return nil, err
@@ -133,10 +137,8 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 		logger: logger,
 		next: s.router(config, middleware.Options{
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
-			Credentials: &access.Gate{
-				Authenticators: []access.Authenticator{access.Single{Token: access.DigestOf(token.token)}}, Schools: entities,
-			},
-			Limits:       s.limits(token),
+			Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
+			Limits:       s.limits(authenticators),
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
 		}),
 	}, nil

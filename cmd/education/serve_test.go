@@ -64,8 +64,8 @@ func start(t *testing.T, folder string, environment ...string) *service {
 
 	lines := bufio.NewReader(reader)
 	first, err := lines.ReadString('\n')
-	for err == nil && strings.Contains(first, `"msg":"the rules for unique values`) {
-		first, err = lines.ReadString('\n') // The one thing that a start may have to say before it listens.
+	for err == nil && (strings.Contains(first, `"msg":"the rules for unique values`) || strings.Contains(first, `"msg":"THE TOKEN IS WEAK`)) {
+		first, err = lines.ReadString('\n') // What a start may have to say before it listens.
 	}
 	if err := json.Unmarshal([]byte(first), s); err != nil || !strings.Contains(first, `"msg":"listening"`) {
 		cancel()

@@ -54,7 +54,7 @@ func TestStartMessage(t *testing.T) {
 	t.Parallel()
 	message := startMessage{
 		http: "127.0.0.1:9120", ldap: "127.0.0.1:10389", apiPath: "/graph/v1.0/education",
-		token:    credential{token: "s3cret", file: "data/token"},
+		token:    credential{tokens: []string{"s3cret"}, file: "data/token"},
 		accounts: []account{{"cn=admin", "data/admin"}, {"cn=reader", "data/reader"}},
 	}
 	var text, log bytes.Buffer

@@ -1,4 +1,4 @@
-// Package secretfile keeps a secret in a file that is made with a random one at the first start.
+// Package secretfile keeps secrets in files: one that is made at random at the first start, or what its caller writes.
 package secretfile
 
 import (
@@ -19,7 +19,7 @@ func Ensure(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		secret := random()
-		return secret, write(path, secret)
+		return secret, Write(path, []byte(secret))
 	}
 	if err != nil {
 		return "", err
@@ -37,8 +37,11 @@ func random() string {
 	return base64.RawURLEncoding.EncodeToString(bits[:])
 }
 
-// write makes a file that is, after a crash at any moment, either complete or not there.
-func write(path, secret string) (err error) {
+// Write makes a file or takes the place of one. After a crash at any moment the file is either as it was or complete, and so it
+// is to somebody who reads meanwhile. Its owner alone may read it. That is whoever owns the file that was there before or, where
+// there was none, the folder, as far as the process may give files away: what root writes on behalf of a service, the service
+// can read.
+func Write(path string, content []byte) (err error) {
 	folder := filepath.Dir(path)
 	file, err := os.CreateTemp(folder, filepath.Base(path)+".*") // CreateTemp makes files of mode 0600.
 	if err != nil {
@@ -49,8 +52,8 @@ func write(path, secret string) (err error) {
 			err = errors.Join(err, os.Remove(file.Name()))
 		}
 	}()
-	_, err = file.WriteString(secret)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+	_, err = file.Write(content)
+	if err = errors.Join(err, keepOwner(file, path), file.Sync(), file.Close()); err != nil {
 		return err
 	}
 	if err = os.Rename(file.Name(), path); err != nil {

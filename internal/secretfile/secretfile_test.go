@@ -66,3 +66,27 @@ func TestEnsureInMissingFolder(t *testing.T) {
 		t.Error("got no error for a folder that does not exist")
 	}
 }
+
+func TestWriteReplaces(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("before, and longer"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := secretfile.Write(path, []byte("after")); err != nil {
+		t.Fatal(err)
+	}
+	about, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := about.Mode().Perm(); got != 0o600 {
+		t.Errorf("got mode %o, want 600", got)
+	}
+	if content, err := os.ReadFile(path); string(content) != "after" {
+		t.Errorf("got %q, %v", content, err)
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Errorf("the folder holds more than the file: %v, %v", files, err)
+	}
+}

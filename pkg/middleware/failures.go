@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -23,9 +24,9 @@ const (
 
 // failures knows which addresses send tokens that are not valid.
 type failures struct {
-	limit         rate.Limit
-	burst         int
-	administrator access.Digest
+	limit  rate.Limit
+	burst  int
+	exempt func(context.Context, string) bool
 
 	mutex    sync.Mutex
 	networks recent[netip.Prefix, *failing]
@@ -48,7 +49,7 @@ type origin struct {
 
 func newFailures(limits Limits) *failures {
 	return &failures{
-		limit: rate.Limit(limits.Failures), burst: failureBurst * limits.Failures, administrator: limits.Administrator,
+		limit: rate.Limit(limits.Failures), burst: failureBurst * limits.Failures, exempt: limits.Exempt,
 		networks: recent[netip.Prefix, *failing]{size: maxFailingNetworks},
 		valid:    recent[origin, struct{}]{size: maxValidTokens},
 	}
@@ -58,16 +59,13 @@ func newFailures(limits Limits) *failures {
 type try struct {
 	failures *failures
 	origin   origin
-	hasToken bool
+	// token is empty if the request has none.
+	token string
 }
 
 func (f *failures) try(network netip.Prefix, header http.Header) try {
-	token, ok := bearerToken(header)
-	t := try{failures: f, origin: origin{network: network}, hasToken: ok}
-	if ok {
-		t.origin.token = access.DigestOf(token)
-	}
-	return t
+	token, _ := bearerToken(header)
+	return try{failures: f, origin: origin{network, access.DigestOf(token)}, token: token}
 }
 
 // refusal returns why the token is not to be judged, or nil if it is.
@@ -79,8 +77,9 @@ func (t try) refusal() *refusal {
 	if !ok {
 		return nil
 	}
+	_, known := f.valid.get(t.origin)
 	tokens := from.bucket.Tokens()
-	if tokens >= 1 || t.hasToken && t.isKnown() {
+	if tokens >= 1 || known {
 		return nil
 	}
 	return &refusal{
@@ -90,14 +89,9 @@ func (t try) refusal() *refusal {
 	}
 }
 
-// isKnown reports whether the token was valid when it came from there, or is the administrator's. That one is long and
-// random, so that it may be guessed at as fast as anybody can.
-func (t try) isKnown() bool {
-	if t.origin.token.Equal(t.failures.administrator) {
-		return true
-	}
-	_, ok := t.failures.valid.get(t.origin)
-	return ok
+// isExempt reports whether the token is judged all the same.
+func (t try) isExempt(ctx context.Context) bool {
+	return t.token != "" && t.failures.exempt != nil && t.failures.exempt(ctx, t.token)
 }
 
 // failed notes that the token was not valid.

@@ -25,8 +25,9 @@ type Limits struct {
 	// Failures is how many requests without a valid token one address may send in a second; at once it may send ten times
 	// as many.
 	Failures int
-	// Administrator is the digest of a token that is judged whatever else comes from its address.
-	Administrator access.Digest
+	// Exempt reports whether a token is judged whatever else has come from its address. It must cost next to nothing, and
+	// must not be true of a token that somebody could guess. Without it no token is exempt.
+	Exempt func(ctx context.Context, token string) bool
 }
 
 // limitName is the name of a limit in metrics.
@@ -65,7 +66,7 @@ func Limit(limits Limits, meters metric.MeterProvider) func(http.Handler) http.H
 
 // LimitFailures bounds how many tokens an address can try out. It stands around Authenticate and looks at its answers: an
 // address that has had more than its share of 401 is answered 429 without its tokens being judged. Those that were valid
-// lately when they came from there are judged all the same, as is the administrator's, so that nobody is locked out by
+// lately when they came from there are judged all the same, as are those that are exempt, so that nobody is locked out by
 // somebody else behind the same address.
 func LimitFailures(limits Limits, trusted []netip.Prefix, meters metric.MeterProvider) func(http.Handler) http.Handler {
 	if limits.Failures == 0 {
@@ -75,7 +76,7 @@ func LimitFailures(limits Limits, trusted []netip.Prefix, meters metric.MeterPro
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			try := failures.try(clientNetwork(r, trusted), r.Header)
-			if refused := try.refusal(); refused != nil {
+			if refused := try.refusal(); refused != nil && !try.isExempt(r.Context()) {
 				refusals.answer(w, r, refused)
 				return
 			}

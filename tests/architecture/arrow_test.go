@@ -51,6 +51,13 @@ var rules = map[string]rule{
 	"pkg/access": {
 		reason: "it says what a credential may do and knows neither HTTP nor LDAP",
 	},
+	"pkg/access/tokenfile": {
+		permitted: []string{
+			"internal/secretfile",
+			"pkg/access",
+		},
+		reason: "it knows tokens by a file and nothing of what they open",
+	},
 	"pkg/education": {
 		permitted: []string{
 			"pkg/odata",
@@ -143,6 +150,7 @@ var rules = map[string]rule{
 	},
 	"pkg/identity/identitytest": {
 		permitted: []string{
+			"pkg/access",
 			"pkg/education",
 			"pkg/odata",
 			"pkg/identity/match",

@@ -53,7 +53,7 @@ func Run(t *testing.T, open func(t *testing.T, rules education.Rules) education.
 	var all []conformanceTest
 	for _, tests := range [][]conformanceTest{
 		propertyTests, keyTests, uniqueTests, filterTests, linkTests, deletionTests, failureTests,
-		concurrencyTests, revisionTests, versionTests, listTests, operatorTests, pageTests, expansionTests,
+		concurrencyTests, revisionTests, versionTests, listTests, operatorTests, pageTests, expansionTests, tenancyTests,
 	} {
 		all = append(all, tests...)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
@@ -42,12 +43,14 @@ type subject struct {
 	*testing.T
 	directory education.Directory
 	rules     education.Rules
+	// ctx is the context of every call, with the credential of whoever calls.
+	ctx context.Context
 	// ahead is how far the clock of the rules is ahead of the real one.
 	ahead *atomic.Int64
 }
 
 func newSubject(t *testing.T, open func(*testing.T, education.Rules) education.Directory, rules education.Rules) *subject {
-	s := &subject{T: t, rules: rules, ahead: &atomic.Int64{}}
+	s := &subject{T: t, rules: rules, ctx: context.Background(), ahead: &atomic.Int64{}}
 	s.rules.Now = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 	s.directory = open(t, s.rules)
 	return s
@@ -55,6 +58,17 @@ func newSubject(t *testing.T, open func(*testing.T, education.Rules) education.D
 
 // wait sets the clock of the rules forward.
 func (s *subject) wait(d time.Duration) { s.ahead.Add(int64(d)) }
+
+// as returns the subject as a credential sees it that is bound to some schools.
+func (s *subject) as(schools ...*education.Entity) *subject {
+	credential := &access.Credential{Name: "tenant", Verbs: access.AllVerbs}
+	for _, school := range schools {
+		credential.Schools = append(credential.Schools, school.ID())
+	}
+	bound := *s
+	bound.ctx = access.With(s.ctx, credential)
+	return &bound
+}
 
 // each runs a subtest on the same directory.
 func (s *subject) each(name string, run func(s *subject)) {
@@ -91,7 +105,7 @@ func (s *subject) tryCreate(set *education.EntitySet, body fields) (*education.E
 	if err != nil {
 		return nil, err
 	}
-	return s.directory.Create(context.Background(), set, change)
+	return s.directory.Create(s.ctx, set, change)
 }
 
 // create makes an entity. Properties that the set requires and the body lacks get values of their own.
@@ -126,7 +140,7 @@ func (s *subject) tryUpdate(entity *education.Entity, body fields) (*education.E
 	if err != nil {
 		return nil, err
 	}
-	return s.directory.Update(context.Background(), entity.Set, idOf(entity), change)
+	return s.directory.Update(s.ctx, entity.Set, idOf(entity), change)
 }
 
 // update changes an entity and returns it as it is then. The answer must be what a look at the entity shows.
@@ -141,7 +155,7 @@ func (s *subject) update(entity *education.Entity, body fields) *education.Entit
 }
 
 func (s *subject) tryGet(set *education.EntitySet, key education.Key) (*education.Entity, error) {
-	return s.directory.Get(context.Background(), set, key, nil)
+	return s.directory.Get(s.ctx, set, key, nil)
 }
 
 func (s *subject) get(set *education.EntitySet, key education.Key) *education.Entity {
@@ -154,7 +168,7 @@ func (s *subject) get(set *education.EntitySet, key education.Key) *education.En
 }
 
 func (s *subject) tryDelete(entity *education.Entity) error {
-	return s.directory.Delete(context.Background(), entity.Set, idOf(entity))
+	return s.directory.Delete(s.ctx, entity.Set, idOf(entity))
 }
 
 func (s *subject) delete(entity *education.Entity) {
@@ -165,7 +179,7 @@ func (s *subject) delete(entity *education.Entity) {
 }
 
 func (s *subject) tryAddRef(nav *education.Navigation, owner, target *education.Entity) error {
-	return s.directory.AddRef(context.Background(), nav, idOf(owner), idOf(target))
+	return s.directory.AddRef(s.ctx, nav, idOf(owner), idOf(target))
 }
 
 func (s *subject) addRef(nav *education.Navigation, owner, target *education.Entity) {
@@ -176,7 +190,7 @@ func (s *subject) addRef(nav *education.Navigation, owner, target *education.Ent
 }
 
 func (s *subject) tryRemoveRef(nav *education.Navigation, owner, target *education.Entity) error {
-	return s.directory.RemoveRef(context.Background(), nav, idOf(owner), idOf(target))
+	return s.directory.RemoveRef(s.ctx, nav, idOf(owner), idOf(target))
 }
 
 func (s *subject) removeRef(nav *education.Navigation, owner, target *education.Entity) {
@@ -217,7 +231,7 @@ func (s *subject) ids(list iter.Seq2[*education.Entity, error]) []string {
 }
 
 func (s *subject) list(set *education.EntitySet, query *odata.Query) iter.Seq2[*education.Entity, error] {
-	return entities(s.directory.List(context.Background(), set, query))
+	return entities(s.directory.List(s.ctx, set, query))
 }
 
 func (s *subject) related(nav *education.Navigation, owner *education.Entity) iter.Seq2[*education.Entity, error] {
@@ -225,7 +239,7 @@ func (s *subject) related(nav *education.Navigation, owner *education.Entity) it
 }
 
 func (s *subject) relatedBy(nav *education.Navigation, owner *education.Entity, query *odata.Query) iter.Seq2[*education.Entity, error] {
-	return entities(s.directory.ListRelated(context.Background(), nav, idOf(owner), query))
+	return entities(s.directory.ListRelated(s.ctx, nav, idOf(owner), query))
 }
 
 // wantIDs fails the test unless the list yields exactly the wanted entities, each once.

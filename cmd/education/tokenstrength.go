@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// minTokenLength is the number of characters below which a token counts as weak: 32 of them hold 128 random bits even if they
+// are hexadecimal digits.
+const minTokenLength = 32
+
+// knownTokens are tokens that stand in examples, with which services are found on networks: changeme is that of OpenCloud's
+// multi-tenancy example.
+var knownTokens = []string{"changeme", "change-me", "secret", "token", "password", "admin", "education", "opencloud"}
+
+// weakness says what makes a token easy to guess, or nothing.
+func weakness(token string) string {
+	switch {
+	case slices.Contains(knownTokens, strings.ToLower(token)):
+		return "is one that everybody knows"
+	case len(token) < minTokenLength:
+		return fmt.Sprintf("is shorter than %d characters", minTokenLength)
+	}
+	return ""
+}
+
+// permitsWeakToken reports whether a weak token is no more than a warning: nobody can try it from another machine, or the
+// environment was written for OpenCloud, whose example has such a token.
+func (s *settings) permitsWeakToken() bool {
+	origin := s.origins["EDUCATION_TOKEN"]
+	return s.compatible() || origin != "" && origin != "EDUCATION_TOKEN" || isLoopback(s.HTTPAddr)
+}
+
+// isLoopback reports whether an address to listen on can be reached from this machine alone (RFC 6761, section 6.3, for the
+// name).
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}

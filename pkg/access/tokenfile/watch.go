@@ -1,0 +1,176 @@
+package tokenfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencloud-eu/education/pkg/access"
+)
+
+const (
+	// lookEvery is how long a file is taken to be as it was. What is written is in force that much later, and the time that
+	// it takes to read it.
+	lookEvery = 250 * time.Millisecond
+	// settleTime is how long a file that has changed is read at each look, whatever its size and time say. They do not tell two
+	// writes apart that a coarse clock gives one time, and the coarsest clocks of file systems have steps of 2 s.
+	settleTime = 3 * time.Second
+	// maxSize is the size, in bytes, up to which a file is read.
+	maxSize = 64 << 20
+)
+
+// watched is what a file holds, read again when the file has changed. It is looked at when it is used; nothing runs in between,
+// and nothing depends on what tells processes of changes, which file systems on a network do not do.
+type watched[T any] struct {
+	path string
+	// parse reads the content. That of a file that is not there is nil.
+	parse func(content []byte) (T, error)
+	// keep says that what was read last stays in force while the file is not there or cannot be read.
+	keep   bool
+	logger *slog.Logger
+	now    func() time.Time
+
+	latest atomic.Pointer[look[T]]
+	// mutex is held by the one that looks. Everybody else waits: to go on with what may have been revoked meanwhile is no choice.
+	mutex sync.Mutex
+}
+
+// look is what was found at a look.
+type look[T any] struct {
+	value T
+	// err says why there is no value, or why it is an old one.
+	err error
+	// at is when the look began, and since when the file has been as it is.
+	at, since time.Time
+	// settled says that the file was read when it had not changed for settleTime.
+	settled bool
+	// file is nil if there is none, or if it cannot be told.
+	file   os.FileInfo
+	digest access.Digest
+}
+
+// current returns what the file holds, which was true at most lookEvery ago. The error says that it cannot be told.
+func (w *watched[T]) current() (T, error) {
+	if latest := w.latest.Load(); latest.fresh(w.now()) {
+		return latest.usable(w.keep)
+	}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	latest := w.latest.Load()
+	if now := w.now(); !latest.fresh(now) {
+		next := w.look(latest, now)
+		w.report(latest, next)
+		w.latest.Store(next)
+		latest = next
+	}
+	return latest.usable(w.keep)
+}
+
+// fresh reports whether a look, if there has been one, is recent. One that lies ahead is not: a clock has been set back.
+func (l *look[T]) fresh(now time.Time) bool {
+	if l == nil {
+		return false
+	}
+	age := now.Sub(l.at)
+	return age >= 0 && age < lookEvery
+}
+
+// usable returns the value if it may be used.
+func (l *look[T]) usable(keep bool) (T, error) {
+	if l.err != nil && !keep {
+		var none T
+		return none, l.err
+	}
+	return l.value, nil
+}
+
+// look looks at the file, and reads it if it is not as it was.
+func (w *watched[T]) look(before *look[T], now time.Time) *look[T] {
+	about, err := os.Stat(w.path)
+	if before.sees(about) && before.settled {
+		again := *before
+		again.at = now
+		return &again
+	}
+	next := &look[T]{at: now, since: now}
+	if before != nil {
+		next.value = before.value // For as long as there is nothing newer, and for whoever keeps it.
+	}
+	var content []byte
+	if err == nil {
+		next.file, content, err = read(w.path)
+	}
+	if before.sees(next.file) {
+		next.since = before.since
+		next.settled = now.Sub(next.since) >= settleTime
+	}
+	if err != nil && (w.keep || !errors.Is(err, fs.ErrNotExist)) {
+		next.err = err
+		return next
+	}
+	next.digest = access.DigestOf(string(content))
+	if before != nil && before.file != nil && next.file != nil && before.digest == next.digest {
+		next.err = before.err // The same text has the same meaning.
+		return next
+	}
+	value, err := w.parse(content)
+	if err != nil {
+		next.err = err
+		return next
+	}
+	next.value = value
+	return next
+}
+
+// sees reports whether a file is, for all that can be told without reading it, the one that was looked at.
+func (l *look[T]) sees(about os.FileInfo) bool {
+	return l != nil && l.file != nil && about != nil &&
+		os.SameFile(l.file, about) && l.file.Size() == about.Size() && l.file.ModTime().Equal(about.ModTime())
+}
+
+// read returns the content of a file and what the file was when it was read.
+func read(path string) (os.FileInfo, []byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	about, err := file.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	content, err := io.ReadAll(io.LimitReader(file, maxSize+1))
+	if err == nil && len(content) > maxSize {
+		err = fmt.Errorf("the file is larger than %d bytes", maxSize)
+	}
+	return about, content, err
+}
+
+// report logs what a look has found that the one before has not.
+func (w *watched[T]) report(before, next *look[T]) {
+	was := ""
+	if before != nil && before.err != nil {
+		was = before.err.Error()
+	}
+	effect := "none of the tokens in it is let in until it can be read"
+	if w.keep {
+		effect = "the tokens that it held last stay valid until it can be read"
+	}
+	switch {
+	case next.err != nil && next.err.Error() != was:
+		w.logger.Error("the file of tokens cannot be used", "file", w.path, "cause", next.err, "effect", effect)
+	case next.err != nil || before == nil:
+	case next.file == nil && before.file != nil:
+		w.logger.Warn("the file of tokens is gone", "file", w.path, "effect", "there are no tokens but those that are set elsewhere")
+	case was != "":
+		w.logger.Info("the file of tokens can be used again", "file", w.path)
+	case before.digest != next.digest:
+		w.logger.Info("the file of tokens has changed and is in force", "file", w.path)
+	}
+}
