@@ -52,7 +52,8 @@ func TestExempt(t *testing.T) {
 	t.Parallel()
 	strong, signed := strings.Repeat("a", 40), strings.Repeat("b", 40)
 	exempt := exempt([]access.Authenticator{
-		access.Single{Token: access.DigestOf("changeme")}, access.Single{Token: access.DigestOf(strong)},
+		access.Single{Token: access.DigestOf("changeme")},
+		access.Single{Token: access.DigestOf(strong)},
 		slow{access.Single{Token: access.DigestOf(signed)}},
 	})
 	for token, want := range map[string]bool{strong: true, "changeme": false, signed: false, strong + "x": false, "": false} {
