@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"time"
 
@@ -36,14 +37,20 @@ func httpServer(handler http.Handler, connections *middleware.Connections, logge
 }
 
 // limits returns what one credential and one address can take of the service. On LDAP servers no credential has more than half
-// of the connections to them, because whoever waits for one waits behind all that have come before.
+// of the connections to them, because whoever waits for one waits behind all that have come before. In the process it is the
+// processors that requests wait for, and no credential's reads have more than half of those while others ask.
 func (s *settings) limits(authenticators []access.Authenticator) middleware.Limits {
 	concurrency := int(s.LimitConcurrency)
 	if half := max(1, int(s.LDAPPoolSize)/2); s.isRemote() && concurrency > half {
 		concurrency = half
 	}
+	reads := 0
+	if !s.isRemote() && concurrency > 0 {
+		reads = max(1, runtime.GOMAXPROCS(0)/2)
+	}
 	return middleware.Limits{
-		Rate: int(s.LimitRate), Concurrency: concurrency, Running: int(s.LimitRunning), Failures: int(s.LimitFailures),
+		ContendedReads: reads,
+		Rate:           int(s.LimitRate), Concurrency: concurrency, Running: int(s.LimitRunning), Failures: int(s.LimitFailures),
 		Exempt: exempt(authenticators),
 	}
 }

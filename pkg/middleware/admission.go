@@ -23,6 +23,15 @@ const (
 	maxWait = 10 * time.Second
 )
 
+// A read takes a processor, a write mostly waits for the disk. So reads are what one party can take from the others.
+const (
+	// contention is how long ago the last request of another party may be for a party to have others beside it.
+	contention = time.Second
+	// readAge is the time after which a read counts no longer as one that takes a processor: it waits for its client, more
+	// likely.
+	readAge = time.Second
+)
+
 // manyParties is how many credentials are remembered before those are forgotten that ask for nothing.
 const manyParties = 1024
 
@@ -33,6 +42,8 @@ type admission struct {
 	rate        rate.Limit
 	concurrency int
 	capacity    int
+	// reads is how many young reads a party may have while there are others.
+	reads int
 
 	mutex   sync.Mutex
 	parties map[string]*party
@@ -44,12 +55,18 @@ type admission struct {
 	turns []*party
 	// lately is how long the request had waited that was given the last place there was.
 	lately time.Duration
+	// latest is the party that has asked last, previous the one that has asked last before it.
+	latest, previous *party
 }
 
 // party is a credential as the admission sees it.
 type party struct {
 	bucket  *rate.Limiter
 	running int
+	// young is how many of the running requests are reads that have run for less than readAge.
+	young int
+	// asked is when the last request came.
+	asked time.Time
 	// waiting holds *waiter in the order of their arrival.
 	waiting list.List
 	// inTurn says that the party is among the turns, awaitsToken that it will be when its bucket has a token.
@@ -65,7 +82,10 @@ type party struct {
 // waiter is a request that waits. It gets one answer: nil if it may run.
 type waiter struct {
 	since  time.Time
+	read   bool
 	answer chan *refusal
+	// ages ends the youth of a read that runs.
+	ages *time.Timer
 }
 
 // refusal says which limit a request was refused by, and when it may come back.
@@ -80,7 +100,8 @@ type refusal struct {
 // newAdmission returns the admission for some limits, of which those that are 0 do not count.
 func newAdmission(limits Limits) *admission {
 	a := &admission{
-		rate: rate.Inf, concurrency: math.MaxInt, capacity: math.MaxInt, parties: map[string]*party{}, sweepAt: manyParties,
+		rate: rate.Inf, concurrency: math.MaxInt, capacity: math.MaxInt, reads: math.MaxInt,
+		parties: map[string]*party{}, sweepAt: manyParties,
 	}
 	if limits.Rate > 0 {
 		a.rate = rate.Limit(limits.Rate)
@@ -91,19 +112,23 @@ func newAdmission(limits Limits) *admission {
 	if limits.Running > 0 {
 		a.capacity = limits.Running
 	}
+	if limits.ContendedReads > 0 {
+		a.reads = limits.ContendedReads
+	}
 	return a
 }
 
 // enter waits until a request of a credential may run, which it does until leave is called. If it may not, leave is nil and
 // the refusal says why; that is nil, too, if ctx has ended first.
-func (a *admission) enter(ctx context.Context, name string) (leave func(), refused *refusal) {
+func (a *admission) enter(ctx context.Context, name string, read bool) (leave func(), refused *refusal) {
 	a.mutex.Lock()
 	p := a.party(name)
+	a.note(p)
 	if refused := a.makeRoom(p); refused != nil {
 		a.mutex.Unlock()
 		return nil, refused
 	}
-	w := &waiter{since: time.Now(), answer: make(chan *refusal, 1)}
+	w := &waiter{since: time.Now(), read: read, answer: make(chan *refusal, 1)}
 	place := p.waiting.PushBack(w)
 	a.waiting++
 	a.proceed(p)
@@ -111,14 +136,14 @@ func (a *admission) enter(ctx context.Context, name string) (leave func(), refus
 
 	select {
 	case refused := <-w.answer: // Most requests do not have to wait and need no timer.
-		return a.leaving(p, refused), refused
+		return a.leaving(p, w, refused), refused
 	default:
 	}
 	patience := time.NewTimer(maxWait)
 	defer patience.Stop()
 	select {
 	case refused := <-w.answer:
-		return a.leaving(p, refused), refused
+		return a.leaving(p, w, refused), refused
 	case <-ctx.Done():
 	case <-patience.C:
 	}
@@ -126,11 +151,35 @@ func (a *admission) enter(ctx context.Context, name string) (leave func(), refus
 }
 
 // leaving returns the function that ends a request, or nil if that is refused.
-func (a *admission) leaving(p *party, refused *refusal) func() {
+func (a *admission) leaving(p *party, w *waiter, refused *refusal) func() {
 	if refused != nil {
 		return nil
 	}
-	return func() { a.leave(p) }
+	return func() { a.leave(p, w) }
+}
+
+// note notes that a party asks.
+func (a *admission) note(p *party) {
+	p.asked = time.Now()
+	if a.latest != p {
+		a.latest, a.previous = p, a.latest
+	}
+}
+
+// hasAll reports whether a party has as many requests running as it may have, if its next is a read or not. While others ask,
+// too, it may have fewer reads.
+func (a *admission) hasAll(p *party, read bool) bool {
+	if p.running >= a.concurrency {
+		return true
+	}
+	if !read || p.young < a.reads {
+		return false
+	}
+	other := a.latest
+	if other == p {
+		other = a.previous
+	}
+	return other != nil && time.Since(other.asked) < contention
 }
 
 // party returns the party with a name.
@@ -186,7 +235,7 @@ func (a *admission) makeRoom(p *party) *refusal {
 // refuse returns the refusal of a request of a party, by the limit that keeps its requests waiting.
 func (a *admission) refuse(p *party) *refusal {
 	switch {
-	case p.running >= a.concurrency:
+	case a.hasAll(p, p.waiting.Len() > 0 && p.waiting.Front().Value.(*waiter).read):
 		return &refusal{
 			limit: limitConcurrency, code: odata.ActivityLimitReached, pace: &p.refusals,
 			message: "too many requests with this token are running; send fewer at a time", retryAfter: p.patience(p.lately),
@@ -241,7 +290,7 @@ func (a *admission) proceed(p *party) {
 // end of one of its requests or its next token brings it back.
 func (a *admission) admit(p *party) bool {
 	first := p.waiting.Front()
-	if first == nil || p.running >= a.concurrency {
+	if first == nil || a.hasAll(p, first.Value.(*waiter).read) {
 		return false
 	}
 	if now := time.Now(); !p.bucket.AllowN(now, 1) {
@@ -259,6 +308,7 @@ func (a *admission) admit(p *party) bool {
 	a.waiting--
 	a.running++
 	p.running++
+	a.count(p, w)
 	p.lately = time.Since(w.since)
 	if a.running == a.capacity {
 		a.lately = p.lately
@@ -267,12 +317,29 @@ func (a *admission) admit(p *party) bool {
 	return true
 }
 
+// count counts a request that begins among the young reads, if it is one, until it ages.
+func (a *admission) count(p *party, w *waiter) {
+	if !w.read || a.reads == math.MaxInt {
+		return
+	}
+	p.young++
+	w.ages = time.AfterFunc(readAge, func() {
+		a.mutex.Lock()
+		defer a.mutex.Unlock()
+		p.young--
+		a.proceed(p)
+	})
+}
+
 // leave ends a request of a party.
-func (a *admission) leave(p *party) {
+func (a *admission) leave(p *party, w *waiter) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.running--
 	p.running--
+	if w.ages != nil && w.ages.Stop() {
+		p.young--
+	}
 	a.proceed(p)
 }
 
@@ -280,9 +347,10 @@ func (a *admission) leave(p *party) {
 func (a *admission) giveUp(ctx context.Context, p *party, place *list.Element) (leave func(), refused *refusal) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
+	w := place.Value.(*waiter)
 	select {
-	case refused := <-place.Value.(*waiter).answer:
-		return a.leaving(p, refused), refused
+	case refused := <-w.answer:
+		return a.leaving(p, w, refused), refused
 	default:
 	}
 	p.waiting.Remove(place)

@@ -3,6 +3,8 @@ package middleware
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -21,7 +23,6 @@ type gate struct {
 	admitted []string
 	leaves   map[string][]func()
 	refused  map[string][]*refusal
-	gone     int
 }
 
 func newGate(limits Limits) *gate {
@@ -32,7 +33,7 @@ func newGate(limits Limits) *gate {
 func (g *gate) ask(ctx context.Context, name string, count int) {
 	for range count {
 		go func() {
-			leave, refused := g.enter(ctx, name)
+			leave, refused := g.enter(ctx, name, g.reads != math.MaxInt)
 			g.mutex.Lock()
 			defer g.mutex.Unlock()
 			switch {
@@ -41,8 +42,6 @@ func (g *gate) ask(ctx context.Context, name string, count int) {
 				g.leaves[name] = append(g.leaves[name], leave)
 			case refused != nil:
 				g.refused[name] = append(g.refused[name], refused)
-			default:
-				g.gone++
 			}
 		}()
 		synctest.Wait()
@@ -51,23 +50,44 @@ func (g *gate) ask(ctx context.Context, name string, count int) {
 
 // end ends the request of a party that has run for longest.
 func (g *gate) end(name string) {
+	g.mutex.Lock()
 	leave := g.leaves[name][0]
 	g.leaves[name] = g.leaves[name][1:]
+	g.mutex.Unlock()
 	leave()
 	synctest.Wait()
 }
 
 // endAll ends all requests, those that are admitted meanwhile included.
 func (g *gate) endAll() {
-	for again := true; again; {
-		again = false
-		for name, leaves := range g.leaves {
-			for range leaves {
-				g.end(name)
-				again = true
+	for {
+		g.mutex.Lock()
+		name := ""
+		for candidate, leaves := range g.leaves {
+			if len(leaves) > 0 {
+				name = candidate
 			}
 		}
+		g.mutex.Unlock()
+		if name == "" {
+			return
+		}
+		g.end(name)
 	}
+}
+
+// order returns who has been admitted so far.
+func (g *gate) order() []string {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	return slices.Clone(g.admitted)
+}
+
+// refusals returns the refusals so far.
+func (g *gate) refusals() map[string][]*refusal {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	return maps.Clone(g.refused)
 }
 
 func TestAdmissionConcurrency(t *testing.T) {
@@ -76,15 +96,15 @@ func TestAdmissionConcurrency(t *testing.T) {
 		g := newGate(Limits{Concurrency: 2})
 		g.ask(t.Context(), "a", 4)
 		g.ask(t.Context(), "b", 1)
-		if diff := cmp.Diff([]string{"a", "a", "b"}, g.admitted); diff != "" {
+		if diff := cmp.Diff([]string{"a", "a", "b"}, g.order()); diff != "" {
 			t.Errorf("admitted (-want +got):\n%s", diff)
 		}
 		g.end("b")
-		if len(g.admitted) != 3 {
-			t.Errorf("the end of another's request admits one of a: %v", g.admitted)
+		if len(g.order()) != 3 {
+			t.Errorf("the end of another's request admits one of a: %v", g.order())
 		}
 		g.end("a")
-		if diff := cmp.Diff([]string{"a", "a", "b", "a"}, g.admitted); diff != "" {
+		if diff := cmp.Diff([]string{"a", "a", "b", "a"}, g.order()); diff != "" {
 			t.Errorf("after one of a has ended (-want +got):\n%s", diff)
 		}
 		g.endAll()
@@ -100,9 +120,10 @@ func TestAdmissionTakesTurns(t *testing.T) {
 		g.ask(t.Context(), "b", 3)
 		g.ask(t.Context(), "c", 1)
 		for range 8 {
-			g.end(g.admitted[len(g.admitted)-1])
+			order := g.order()
+			g.end(order[len(order)-1])
 		}
-		if diff := cmp.Diff([]string{"a", "a", "b", "c", "a", "b", "a", "b", "a"}, g.admitted); diff != "" {
+		if diff := cmp.Diff([]string{"a", "a", "b", "c", "a", "b", "a", "b", "a"}, g.order()); diff != "" {
 			t.Errorf("admitted (-want +got):\n%s", diff)
 		}
 		g.endAll()
@@ -116,16 +137,16 @@ func TestAdmissionTurnsOfThoseWhoMay(t *testing.T) {
 		g := newGate(Limits{Running: 3, Concurrency: 2})
 		g.ask(t.Context(), "a", 4)
 		g.ask(t.Context(), "b", 2)
-		if diff := cmp.Diff([]string{"a", "a", "b"}, g.admitted); diff != "" {
+		if diff := cmp.Diff([]string{"a", "a", "b"}, g.order()); diff != "" {
 			t.Errorf("admitted (-want +got):\n%s", diff)
 		}
 		g.end("b")
-		if diff := cmp.Diff([]string{"a", "a", "b", "b"}, g.admitted); diff != "" {
+		if diff := cmp.Diff([]string{"a", "a", "b", "b"}, g.order()); diff != "" {
 			t.Errorf("b goes on (-want +got):\n%s", diff)
 		}
 		g.endAll()
-		if g.running != 0 || g.waiting != 0 || len(g.admitted) != 6 {
-			t.Errorf("at the end: %d running, %d waiting, admitted %v", g.running, g.waiting, g.admitted)
+		if g.running != 0 || g.waiting != 0 || len(g.order()) != 6 {
+			t.Errorf("at the end: %d running, %d waiting, admitted %v", g.running, g.waiting, g.order())
 		}
 	})
 }
@@ -137,16 +158,47 @@ func TestAdmissionRate(t *testing.T) {
 		g := newGate(Limits{Rate: 10})
 		g.ask(t.Context(), "a", 25)
 		g.ask(t.Context(), "b", 1)
-		counts := []int{len(g.admitted)}
+		counts := []int{len(g.order())}
 		for range 3 {
 			time.Sleep(500 * time.Millisecond)
 			synctest.Wait()
-			counts = append(counts, len(g.admitted))
+			counts = append(counts, len(g.order()))
 		}
 		if diff := cmp.Diff([]int{11, 16, 21, 26}, counts); diff != "" {
 			t.Errorf("admitted after each half second (-want +got):\n%s", diff)
 		}
 		g.endAll()
+	})
+}
+
+// TestAdmissionReads shows that a party has to do with fewer reads while others ask, but not while one waits for its client.
+func TestAdmissionReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(Limits{ContendedReads: 1})
+		g.ask(t.Context(), "a", 3)
+		if len(g.order()) != 3 {
+			t.Errorf("alone: admitted %v", g.order())
+		}
+		g.ask(t.Context(), "b", 2)
+		g.ask(t.Context(), "a", 1)
+		if diff := cmp.Diff([]string{"a", "a", "a", "b"}, g.order()); diff != "" {
+			t.Errorf("while others ask (-want +got):\n%s", diff)
+		}
+		time.Sleep(readAge)
+		synctest.Wait()
+		if len(g.order()) != 6 {
+			t.Errorf("when the reads have aged: admitted %v", g.order())
+		}
+		time.Sleep(contention)
+		g.ask(t.Context(), "a", 3)
+		if len(g.order()) != 9 {
+			t.Errorf("alone again: admitted %v", g.order())
+		}
+		g.endAll()
+		if g.parties["a"].young != 0 || g.parties["b"].young != 0 {
+			t.Errorf("at the end %d and %d reads are young", g.parties["a"].young, g.parties["b"].young)
+		}
 	})
 }
 
@@ -173,10 +225,10 @@ func TestAdmissionRefusals(t *testing.T) {
 				g := newGate(test.limits)
 				free := max(1, test.limits.Rate)
 				g.ask(ctx, "a", free+maxWaiting+1)
-				if len(g.admitted) != free || len(g.refused["a"]) != 1 {
-					t.Fatalf("admitted %d, refused %d", len(g.admitted), len(g.refused["a"]))
+				if len(g.order()) != free || len(g.refusals()["a"]) != 1 {
+					t.Fatalf("admitted %d, refused %d", len(g.order()), len(g.refusals()["a"]))
 				}
-				got := g.refused["a"][0]
+				got := g.refusals()["a"][0]
 				if got.limit != test.limit || got.code != test.code || got.retryAfter != test.wait {
 					t.Errorf("got %s, %v, %v", got.limit, got.code, got.retryAfter)
 				}
@@ -203,7 +255,7 @@ func TestAdmissionPromises(t *testing.T) {
 		for range clients {
 			all.Go(func() {
 				for tries := 0; ; tries++ {
-					leave, refused := g.enter(t.Context(), "a")
+					leave, refused := g.enter(t.Context(), "a", false)
 					if leave != nil {
 						leave()
 						return
@@ -235,13 +287,13 @@ func TestAdmissionWaitEnds(t *testing.T) {
 		g.ask(t.Context(), "b", 1)
 		time.Sleep(maxWait - time.Nanosecond)
 		synctest.Wait()
-		if len(g.refused["b"]) != 0 {
+		if len(g.refusals()["b"]) != 0 {
 			t.Error("refused too soon")
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if len(g.refused["b"]) != 1 || g.refused["b"][0].code != odata.ServiceNotAvailable || g.refused["b"][0].retryAfter < time.Second {
-			t.Errorf("refused: %+v", g.refused["b"])
+		if len(g.refusals()["b"]) != 1 || g.refusals()["b"][0].code != odata.ServiceNotAvailable || g.refusals()["b"][0].retryAfter < time.Second {
+			t.Errorf("refused: %+v", g.refusals()["b"])
 		}
 		g.endAll()
 	})
@@ -262,7 +314,7 @@ func TestAdmissionMakesRoom(t *testing.T) {
 			t.Errorf("%d wait, of whom %d are the few", g.waiting, g.party("few").waiting.Len())
 		}
 		refused := 0
-		for name, refusals := range g.refused {
+		for name, refusals := range g.refusals() {
 			refused += len(refusals)
 			if name == "few" || refusals[0].code != odata.ServiceNotAvailable {
 				t.Errorf("%s: %+v", name, refusals[0])
@@ -280,9 +332,9 @@ func TestAdmissionMakesRoom(t *testing.T) {
 func TestAdmissionForgetsParties(t *testing.T) {
 	t.Parallel()
 	g := newAdmission(Limits{Rate: 1000})
-	busy, _ := g.enter(t.Context(), "busy")
+	busy, _ := g.enter(t.Context(), "busy", false)
 	for i := range 3 * manyParties {
-		leave, refused := g.enter(t.Context(), fmt.Sprint(i))
+		leave, refused := g.enter(t.Context(), fmt.Sprint(i), false)
 		if refused != nil {
 			t.Fatal(refused)
 		}
@@ -303,7 +355,7 @@ func TestAdmissionForgetsParties(t *testing.T) {
 func TestAdmissionUnderLoad(t *testing.T) {
 	t.Parallel()
 	const concurrency, capacity = 3, 5
-	a := newAdmission(Limits{Rate: 5000, Concurrency: concurrency, Running: capacity})
+	a := newAdmission(Limits{Rate: 5000, Concurrency: concurrency, ContendedReads: 1, Running: capacity})
 	var mutex sync.Mutex
 	running := map[string]int{}
 	note := func(name string, change int) {
@@ -324,7 +376,7 @@ func TestAdmissionUnderLoad(t *testing.T) {
 				if j%7 == 0 {
 					time.AfterFunc(50*time.Microsecond, cancel)
 				}
-				if leave, _ := a.enter(ctx, name); leave != nil {
+				if leave, _ := a.enter(ctx, name, j%2 == 0); leave != nil {
 					note(name, 1)
 					time.Sleep(20 * time.Microsecond)
 					note(name, -1)
@@ -338,7 +390,8 @@ func TestAdmissionUnderLoad(t *testing.T) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	waiting := slices.ContainsFunc([]string{"a", "b", "c"}, func(name string) bool { return a.parties[name].waiting.Len() > 0 })
-	if a.running != 0 || a.waiting != 0 || waiting {
+	young := slices.ContainsFunc([]string{"a", "b", "c"}, func(name string) bool { return a.parties[name].young != 0 })
+	if a.running != 0 || a.waiting != 0 || waiting || young {
 		t.Errorf("at the end: %d running, %d waiting", a.running, a.waiting)
 	}
 }
@@ -348,7 +401,7 @@ func BenchmarkAdmission(b *testing.B) {
 	a := newAdmission(Limits{Concurrency: 16, Running: 64})
 	b.ReportAllocs()
 	for b.Loop() {
-		leave, _ := a.enter(b.Context(), "a")
+		leave, _ := a.enter(b.Context(), "a", true)
 		leave()
 	}
 }

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"time"
@@ -20,6 +21,9 @@ type Limits struct {
 	Rate int
 	// Concurrency is how many requests of one credential may run at a time.
 	Concurrency int
+	// ContendedReads is how many reads of one credential may run at a time while others send requests, too. A read counts for
+	// as long as it is likely to take a processor.
+	ContendedReads int
 	// Running is how many requests may run at a time altogether.
 	Running int
 	// Failures is how many requests without a valid token one address may send in a second; at once it may send ten times
@@ -52,7 +56,7 @@ func Limit(limits Limits, meters metric.MeterProvider) func(http.Handler) http.H
 				next.ServeHTTP(w, r)
 				return
 			}
-			leave, refused := admission.enter(r.Context(), credential.Name)
+			leave, refused := admission.enter(r.Context(), credential.Name, r.Method == http.MethodGet || r.Method == http.MethodHead)
 			switch {
 			case leave != nil:
 				defer leave()
@@ -94,7 +98,8 @@ func LimitFailures(limits Limits, trusted []netip.Prefix, meters metric.MeterPro
 
 // How refused requests are answered: at once, as long as there are not more than quickRefusals a second for one party. More
 // are a client that does not listen, and each of those answers takes refusalPause, so that a flood is as slow as it has
-// connections, and costs others little.
+// connections, and costs others little. The pause is half as long or half as long again: those who were refused together
+// would come back together otherwise, and keep the processors from everybody else for as long as it takes to refuse them.
 const (
 	quickRefusals = 100
 	refusalPause  = time.Second
@@ -110,7 +115,7 @@ func (p *pace) keep(ctx context.Context) {
 	if p.quick.Allow() {
 		return
 	}
-	pause := time.NewTimer(refusalPause)
+	pause := time.NewTimer(refusalPause/2 + rand.N(refusalPause))
 	defer pause.Stop()
 	select {
 	case <-pause.C:
