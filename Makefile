@@ -7,6 +7,10 @@ SOAKTIME ?= 10m
 # Packages whose tests run a second time under the race detector, without their long cases (testing.Short).
 RACE_PACKAGES := ./pkg/...
 
+# How many tests of a package run at the same time. Most of them wait for a server, a disk or a time-out, so they are more
+# than there are cores.
+PARALLEL ?= 4
+
 .DEFAULT_GOAL := help
 
 # The targets share two cores and one terminal, so that even `make -j` runs them one after the other.
@@ -26,7 +30,7 @@ run: build ## start the service with its defaults; Ctrl-C stops it
 
 .PHONY: test
 test: programs ## run every test, the conformance and acceptance suites included
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 20m -parallel $(PARALLEL) ./...
 
 # Where these cannot be installed, the tests that need them skip and say why.
 .PHONY: programs
@@ -35,7 +39,11 @@ programs: # the LDAP server and clients that tests run beside the service
 
 .PHONY: race
 race: ## run the packages' tests under the race detector, long cases left out
-	$(GO) test -race -short -timeout 20m $(RACE_PACKAGES)
+	$(GO) test -race -short -timeout 20m -parallel $(PARALLEL) $(RACE_PACKAGES)
+
+.PHONY: thorough
+thorough: programs ## run the directories' tests with the numbers that every change is too often for
+	EDUCATION_TEST_THOROUGH=true $(GO) test -count=1 -timeout 60m -parallel $(PARALLEL) ./pkg/identity/...
 
 .PHONY: conformance
 conformance: ## run the suite that defines a directory against every directory there is
@@ -80,6 +88,11 @@ lint: bin/.tools ## vet, staticcheck and formatting; changes nothing
 		printf 'not formatted, run "make fmt":\n%s\n' "$$unformatted"; exit 1; \
 	fi
 
+# No part of `make check`: it needs the network, or a mirror at GOVULNDB, and finds something new without any change here.
+.PHONY: vulncheck
+vulncheck: bin/.tools ## look for known vulnerabilities in what the binary is made of
+	scripts/vulncheck
+
 .PHONY: fmt
 fmt: bin/.tools ## format the Go files
 	bin/gofumpt -w .
@@ -91,7 +104,7 @@ check: build lint race test ## all that must hold before a change lands
 clean: ## remove what the targets above made; data directories stay
 	rm -rf bin
 
-# The linters' versions are pinned in tools/go.mod, apart from the service's own dependencies.
+# The versions of linters and of govulncheck are pinned in tools/go.mod, apart from the service's own dependencies.
 bin/.tools: tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/ tool
 	@touch $@

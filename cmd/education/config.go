@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +18,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/opencloud-eu/education/pkg/access/oidc"
 	"github.com/opencloud-eu/education/pkg/education"
 )
 
@@ -27,21 +27,41 @@ import (
 //   - env is its name, and envDefault its value where it is not set or empty;
 //   - opencloud lists the names under which OpenCloud has the same setting. The first that is set counts where ours
 //     is not, so that the service runs in an environment that was written for OpenCloud;
-//   - unless names a setting that takes the place of OpenCloud's;
+//   - unless names a setting that takes the place of OpenCloud's, and where a switch of OpenCloud's that must be true for
+//     OpenCloud's value to count;
 //   - check names the rule for its value, in the table checks; permitted lists the values it may have;
-//   - a secret is never shown.
+//   - a secret is never shown;
+//   - private says that the value is the path of a file that nobody but the service should be able to read.
 type settings struct {
 	HTTPAddr   string `env:"EDUCATION_HTTP_ADDR" envDefault:"127.0.0.1:9120" opencloud:"GRAPH_HTTP_ADDR" check:"address"`
 	HTTPRoot   string `env:"EDUCATION_HTTP_ROOT" envDefault:"/graph" opencloud:"GRAPH_HTTP_ROOT" check:"path"`
 	Token      string `env:"EDUCATION_TOKEN" opencloud:"GRAPH_HTTP_API_TOKEN" unless:"EDUCATION_TOKEN_FILE" check:"token" secret:"true"`
-	TokenFile  string `env:"EDUCATION_TOKEN_FILE"`
-	TokensFile string `env:"EDUCATION_TOKENS_FILE"`
+	TokenFile  string `env:"EDUCATION_TOKEN_FILE" private:"true"`
+	TokensFile string `env:"EDUCATION_TOKENS_FILE" private:"true"`
 	DataDir    string `env:"EDUCATION_DATA_DIR" envDefault:"./data"`
+
+	OIDCIssuer        string `env:"EDUCATION_OIDC_ISSUER"`
+	OIDCAudience      string `env:"EDUCATION_OIDC_AUDIENCE"`
+	OIDCAlgorithms    string `env:"EDUCATION_OIDC_ALGORITHMS" envDefault:"RS256,PS256,ES256"`
+	OIDCTenantClaim   string `env:"EDUCATION_OIDC_TENANT_CLAIM"`
+	OIDCTenantKey     string `env:"EDUCATION_OIDC_TENANT_KEY" envDefault:"auto"`
+	OIDCWithoutTenant string `env:"EDUCATION_OIDC_WITHOUT_TENANT" envDefault:"refuse"`
+	OIDCSchools       string `env:"EDUCATION_OIDC_SCHOOLS"`
+	OIDCVerbClaims    string `env:"EDUCATION_OIDC_VERB_CLAIMS" envDefault:"roles,scp,scope"`
+	OIDCVerbs         string `env:"EDUCATION_OIDC_VERBS" envDefault:"EduRoster.ReadBasic.All=read EduRoster.Read.All=read EduRoster.ReadWrite.All=read,write,delete"`
+	OIDCNameClaims    string `env:"EDUCATION_OIDC_NAME_CLAIMS" envDefault:"azp,appid,client_id,sub"`
+	OIDCCAFile        string `env:"EDUCATION_OIDC_CA_FILE"`
+	OIDCFile          string `env:"EDUCATION_OIDC_FILE"`
+
+	HTTPTLSCert     string `env:"EDUCATION_HTTP_TLS_CERT_FILE" opencloud:"OC_HTTP_TLS_CERTIFICATE" where:"OC_HTTP_TLS_ENABLED"`
+	HTTPTLSKey      string `env:"EDUCATION_HTTP_TLS_KEY_FILE" opencloud:"OC_HTTP_TLS_KEY" where:"OC_HTTP_TLS_ENABLED" private:"true"`
+	HTTPTLSClientCA string `env:"EDUCATION_HTTP_TLS_CLIENT_CA_FILE"`
+	CORSOrigins     string `env:"EDUCATION_CORS_ORIGINS" check:"origins"`
 
 	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
 	TrustedProxies string `env:"EDUCATION_TRUSTED_PROXIES" check:"networks"`
 	MaxPageSize    uint16 `env:"EDUCATION_MAX_PAGE_SIZE" envDefault:"0"`
-	CursorKeyFile  string `env:"EDUCATION_CURSOR_KEY_FILE"`
+	CursorKeyFile  string `env:"EDUCATION_CURSOR_KEY_FILE" private:"true"`
 
 	LimitRate        uint16 `env:"EDUCATION_LIMIT_RATE" envDefault:"1000"`
 	LimitConcurrency uint16 `env:"EDUCATION_LIMIT_CONCURRENCY" envDefault:"16"`
@@ -52,17 +72,17 @@ type settings struct {
 	LDAPListen  string `env:"EDUCATION_LDAP_LISTEN" envDefault:"127.0.0.1:10389" check:"address"`
 	LDAPSListen string `env:"EDUCATION_LDAPS_LISTEN" check:"address"`
 	LDAPTLSCert string `env:"EDUCATION_LDAP_TLS_CERT_FILE"`
-	LDAPTLSKey  string `env:"EDUCATION_LDAP_TLS_KEY_FILE"`
+	LDAPTLSKey  string `env:"EDUCATION_LDAP_TLS_KEY_FILE" private:"true"`
 
 	LDAPURI              string `env:"EDUCATION_LDAP_URI" opencloud:"GRAPH_LDAP_URI,OC_LDAP_URI" check:"uris"`
 	LDAPBindDN           string `env:"EDUCATION_LDAP_BIND_DN" opencloud:"GRAPH_LDAP_BIND_DN,OC_LDAP_BIND_DN" check:"dn"`
 	LDAPBindPassword     string `env:"EDUCATION_LDAP_BIND_PASSWORD" opencloud:"GRAPH_LDAP_BIND_PASSWORD,OC_LDAP_BIND_PASSWORD" unless:"EDUCATION_LDAP_BIND_PASSWORD_FILE" secret:"true"`
-	LDAPBindPasswordFile string `env:"EDUCATION_LDAP_BIND_PASSWORD_FILE"`
+	LDAPBindPasswordFile string `env:"EDUCATION_LDAP_BIND_PASSWORD_FILE" private:"true"`
 	LDAPStartTLS         string `env:"EDUCATION_LDAP_STARTTLS" envDefault:"false" permitted:"true|false"`
 	LDAPCAFile           string `env:"EDUCATION_LDAP_CA_FILE" opencloud:"GRAPH_LDAP_CACERT,OC_LDAP_CACERT"`
 	LDAPInsecure         string `env:"EDUCATION_LDAP_INSECURE" envDefault:"false" opencloud:"GRAPH_LDAP_INSECURE,OC_LDAP_INSECURE" permitted:"true|false"`
 	LDAPClientCert       string `env:"EDUCATION_LDAP_CLIENT_CERT_FILE"`
-	LDAPClientKey        string `env:"EDUCATION_LDAP_CLIENT_KEY_FILE"`
+	LDAPClientKey        string `env:"EDUCATION_LDAP_CLIENT_KEY_FILE" private:"true"`
 	LDAPPoolSize         uint16 `env:"EDUCATION_LDAP_POOL_SIZE" envDefault:"16"`
 	LDAPPasswordHash     string `env:"EDUCATION_LDAP_PASSWORD_HASH" envDefault:"auto" permitted:"auto|ssha|argon2|server"`
 	LDAPOtherWriters     string `env:"EDUCATION_LDAP_OTHER_WRITERS" envDefault:"auto" permitted:"auto|yes"`
@@ -77,15 +97,20 @@ type settings struct {
 	UsernameMatch        string `env:"EDUCATION_USERNAME_MATCH" envDefault:"default" opencloud:"GRAPH_USERNAME_MATCH" permitted:"default|none"`
 	TerminationGraceDays uint16 `env:"EDUCATION_SCHOOL_TERMINATION_MIN_GRACE_DAYS" envDefault:"0" opencloud:"GRAPH_LDAP_SCHOOL_TERMINATION_MIN_GRACE_DAYS"`
 
+	Audit     string `env:"EDUCATION_AUDIT" envDefault:"off" permitted:"off|on|required"`
+	AuditFile string `env:"EDUCATION_AUDIT_FILE" private:"true"`
+
 	LogLevel  string `env:"EDUCATION_LOG_LEVEL" envDefault:"info" opencloud:"GRAPH_LOG_LEVEL,OC_LOG_LEVEL" check:"level"`
 	LogFormat string `env:"EDUCATION_LOG_FORMAT" envDefault:"auto" permitted:"auto|text|json"`
 
 	// origins holds, for each setting that was set, the name under which it was: its own or one of OpenCloud's.
 	origins map[string]string
-	// certificate is what the files of the LDAP certificate hold, nil without them.
-	certificate *tls.Certificate
+	// certificates are those of the listeners.
+	certificates certificates
 	// fileTokens are the tokens that TokenFile holds.
 	fileTokens []string
+	// issuers knows the tokens of the OIDC issuers, nil without any.
+	issuers *oidc.Authenticator
 	// proxies are the networks that TrustedProxies lists.
 	proxies []netip.Prefix
 }
@@ -101,6 +126,7 @@ var checks = map[string]func(value string) string{
 	"uris":     checkURIs,
 	"url":      checkURL,
 	"networks": checkNetworks,
+	"origins":  checkOrigins,
 }
 
 // pathText is a path whose segments need no escaping and mean nothing to the router.
@@ -135,6 +161,7 @@ func load(environment map[string]string) (*settings, error) {
 	// A list that cannot be parsed is among the faults already.
 	s.proxies, _ = parseNetworks(s.TrustedProxies)
 	faults = append(faults, s.tokenFaults()...)
+	faults = append(faults, s.issuerFaults()...)
 	faults = append(faults, s.certificateFaults()...)
 	faults = append(faults, s.remoteFaults()...)
 	return s, errors.Join(faults...)
@@ -151,7 +178,7 @@ func (s *settings) borrow(environment map[string]string) map[string]string {
 			s.origins[name] = name
 			continue
 		}
-		if environment[field.Tag.Get("unless")] != "" {
+		if environment[field.Tag.Get("unless")] != "" || isOff(environment, field.Tag.Get("where")) {
 			continue
 		}
 		for other := range strings.SplitSeq(field.Tag.Get("opencloud"), ",") {
@@ -162,6 +189,12 @@ func (s *settings) borrow(environment map[string]string) map[string]string {
 		}
 	}
 	return given
+}
+
+// isOff reports whether a switch of OpenCloud's, if there is one, is not on.
+func isOff(environment map[string]string, name string) bool {
+	on, _ := strconv.ParseBool(environment[name])
+	return name != "" && !on
 }
 
 // fields yields the fields of settings that are settings.
@@ -294,6 +327,28 @@ func checkNetworks(value string) string {
 	return ""
 }
 
+// checkOrigins permits a list of origins as browsers send them (RFC 6454, section 6.2): a scheme, a host and a port
+// other than the scheme's own, in lower case.
+func checkOrigins(value string) string {
+	origins := splitList(value)
+	for _, origin := range origins {
+		parsed, err := url.Parse(origin)
+		if err != nil || strings.Contains(origin, "*") || checkURL(origin) != "" || parsed.Path != "" || origin != strings.ToLower(origin) || hasUsualPort(parsed) {
+			origins = nil
+			break
+		}
+	}
+	if len(origins) == 0 {
+		return "a list of origins separated by commas, such as https://portal.example,http://localhost:3000, without a path, capitals or the scheme's own port"
+	}
+	return ""
+}
+
+// hasUsualPort reports whether a URL names the port that its scheme has anyway.
+func hasUsualPort(u *url.URL) bool {
+	return u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80"
+}
+
 // parseNetworks parses a list of addresses and networks in CIDR notation (RFC 4632, section 3.1).
 func parseNetworks(list string) ([]netip.Prefix, error) {
 	var networks []netip.Prefix
@@ -342,24 +397,6 @@ func (s *settings) tokenFaults() []error {
 	return faults
 }
 
-// certificateFaults reads the certificate of the LDAP listeners.
-func (s *settings) certificateFaults() []error {
-	switch {
-	case s.LDAPTLSCert == "" && s.LDAPTLSKey == "" && s.LDAPSListen == "":
-		return nil
-	case s.LDAPTLSCert == "" || s.LDAPTLSKey == "":
-		return []error{errors.New(
-			"EDUCATION_LDAP_TLS_CERT_FILE and EDUCATION_LDAP_TLS_KEY_FILE must be set together, and with EDUCATION_LDAPS_LISTEN")}
-	}
-	certificate, err := tls.LoadX509KeyPair(s.LDAPTLSCert, s.LDAPTLSKey)
-	if err != nil {
-		return []error{fmt.Errorf(
-			"EDUCATION_LDAP_TLS_CERT_FILE and EDUCATION_LDAP_TLS_KEY_FILE must be a certificate and its key in PEM: %w", err)}
-	}
-	s.certificate = &certificate
-	return nil
-}
-
 func (s *settings) compatible() bool { return s.Compatibility == "opencloud" }
 
 // rules returns the settings that concern what the service is.
@@ -389,14 +426,6 @@ const apiPath = "/education"
 
 // directoryPath returns the path of the file that holds the directory.
 func (s *settings) directoryPath() string { return filepath.Join(s.DataDir, "directory.db") }
-
-// tlsConfig returns the TLS configuration of the LDAP listeners, or nil without a certificate.
-func (s *settings) tlsConfig() *tls.Config {
-	if s.certificate == nil {
-		return nil
-	}
-	return &tls.Config{Certificates: []tls.Certificate{*s.certificate}, MinVersion: tls.VersionTLS12}
-}
 
 type configCommand struct{}
 

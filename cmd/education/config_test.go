@@ -32,6 +32,22 @@ EDUCATION_TOKEN=
 EDUCATION_TOKEN_FILE=
 EDUCATION_TOKENS_FILE=
 EDUCATION_DATA_DIR=./data
+EDUCATION_OIDC_ISSUER=
+EDUCATION_OIDC_AUDIENCE=
+EDUCATION_OIDC_ALGORITHMS=RS256,PS256,ES256
+EDUCATION_OIDC_TENANT_CLAIM=
+EDUCATION_OIDC_TENANT_KEY=auto
+EDUCATION_OIDC_WITHOUT_TENANT=refuse
+EDUCATION_OIDC_SCHOOLS=
+EDUCATION_OIDC_VERB_CLAIMS=roles,scp,scope
+EDUCATION_OIDC_VERBS=EduRoster.ReadBasic.All=read EduRoster.Read.All=read EduRoster.ReadWrite.All=read,write,delete
+EDUCATION_OIDC_NAME_CLAIMS=azp,appid,client_id,sub
+EDUCATION_OIDC_CA_FILE=
+EDUCATION_OIDC_FILE=
+EDUCATION_HTTP_TLS_CERT_FILE=
+EDUCATION_HTTP_TLS_KEY_FILE=
+EDUCATION_HTTP_TLS_CLIENT_CA_FILE=
+EDUCATION_CORS_ORIGINS=
 EDUCATION_PUBLIC_URL=
 EDUCATION_TRUSTED_PROXIES=
 EDUCATION_MAX_PAGE_SIZE=0
@@ -65,6 +81,8 @@ EDUCATION_SCHOOLS_PER_USER=one
 EDUCATION_EXTERNAL_ID_SCOPE=school
 EDUCATION_USERNAME_MATCH=default
 EDUCATION_SCHOOL_TERMINATION_MIN_GRACE_DAYS=0
+EDUCATION_AUDIT=off
+EDUCATION_AUDIT_FILE=
 EDUCATION_LOG_LEVEL=info
 EDUCATION_LOG_FORMAT=auto
 `
@@ -97,6 +115,7 @@ func TestConfigValues(t *testing.T) {
 		{"an empty one of OpenCloud's", []string{"GRAPH_LDAP_USER_BASE_DN=", "OC_LDAP_USER_BASE_DN=o=far"}, []string{"EDUCATION_LDAP_USER_BASE_DN=o=far"}},
 		{"ours is empty", []string{"EDUCATION_LDAP_URI=", "OC_LDAP_URI=ldaps://elsewhere"}, []string{"EDUCATION_LDAP_URI="}},
 		{"empty is the default", []string{"EDUCATION_HTTP_ADDR=", "EDUCATION_LOG_LEVEL="}, []string{"EDUCATION_HTTP_ADDR=127.0.0.1:9120", "EDUCATION_LOG_LEVEL=info"}},
+		{"TLS of OpenCloud's is off", []string{"OC_HTTP_TLS_CERTIFICATE=/c", "OC_HTTP_TLS_KEY=/k"}, []string{"EDUCATION_HTTP_TLS_CERT_FILE=", "EDUCATION_HTTP_TLS_KEY_FILE="}},
 		{"no LDAP listener", []string{"EDUCATION_LDAP_LISTEN="}, []string{"EDUCATION_LDAP_LISTEN="}},
 		{"a level of OpenCloud's", []string{"OC_LOG_LEVEL=trace"}, []string{"EDUCATION_LOG_LEVEL=trace"}},
 		{"compatibility", []string{"EDUCATION_COMPATIBILITY=opencloud"}, []string{"EDUCATION_SCHOOLS_PER_USER=many"}},
@@ -233,6 +252,13 @@ func TestConfigFaultsOfFiles(t *testing.T) {
 		{"an empty second line", []string{"EDUCATION_TOKEN_FILE=" + file("gap", "a\n\nb\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
 		{"two words", []string{"EDUCATION_TOKEN_FILE=" + file("words", "a b\n")}, "EDUCATION_TOKEN_FILE must hold one token"},
 		{"half a certificate", []string{"EDUCATION_LDAP_TLS_CERT_FILE=x"}, "must be set together"},
+		{"half a certificate for HTTP", []string{"EDUCATION_HTTP_TLS_KEY_FILE=x"}, "EDUCATION_HTTP_TLS_CERT_FILE and EDUCATION_HTTP_TLS_KEY_FILE must be set together\n"},
+		{"authorities without a certificate", []string{"EDUCATION_HTTP_TLS_CLIENT_CA_FILE=x"}, "must be set together, and with EDUCATION_HTTP_TLS_CLIENT_CA_FILE"},
+		{
+			"a certificate of OpenCloud's that is not there",
+			[]string{"OC_HTTP_TLS_ENABLED=true", "OC_HTTP_TLS_CERTIFICATE=/does/not/exist", "OC_HTTP_TLS_KEY=/nor/this"},
+			"EDUCATION_HTTP_TLS_CERT_FILE and EDUCATION_HTTP_TLS_KEY_FILE must be a certificate and its key in PEM: open /does/not/exist: no such file or directory; open /nor/this",
+		},
 		{
 			"no certificate",
 			[]string{"EDUCATION_LDAP_TLS_CERT_FILE=" + file("cert", "x"), "EDUCATION_LDAP_TLS_KEY_FILE=" + file("key", "x")},
@@ -325,6 +351,34 @@ func TestCheckURL(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got := checkURL(test.value) == ""; got != test.want {
+			t.Errorf("%q is permitted: got %v, want %v", test.value, got, test.want)
+		}
+	}
+}
+
+func TestCheckOrigins(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		value string
+		want  bool
+	}{
+		{"https://portal.example", true},
+		{"https://portal.example, http://localhost:3000", true},
+		{"https://[2001:db8::1]:8443", true},
+		{"*", false},
+		{"null", false},
+		{"https://*.example", false},
+		{"https://portal.example/", false},
+		{"https://portal.example/a", false},
+		{"https://Portal.example", false},
+		{"https://portal.example:443", false},
+		{"http://portal.example:80", false},
+		{"portal.example", false},
+		{"https://portal.example,*", false},
+		{",", false},
+	}
+	for _, test := range tests {
+		if got := checkOrigins(test.value) == ""; got != test.want {
 			t.Errorf("%q is permitted: got %v, want %v", test.value, got, test.want)
 		}
 	}

@@ -63,7 +63,7 @@ func TestExempt(t *testing.T) {
 	}
 }
 
-// TestStreams has one HTTP/2 client ask for more at a time than one connection may.
+// TestStreams has one HTTP/2 client ask for more at a time than one connection may. It opens others for the rest.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	var mutex sync.Mutex
@@ -96,7 +96,6 @@ func TestStreams(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	client := server.Client()
-	client.Transport.(*http.Transport).HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true}
 	get := func(path string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
 		if err != nil {
@@ -120,7 +119,7 @@ func TestStreams(t *testing.T) {
 		all.Go(func() { get("/") })
 	}
 	all.Wait()
-	if most != maxStreams || len(running) != 1 {
-		t.Errorf("%d requests at a time on a connection, %d connections", most, len(running))
+	if most != maxStreams {
+		t.Errorf("%d requests at a time on one of %d connections", most, len(running))
 	}
 }

@@ -43,9 +43,13 @@ func (serveCommand) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	logger := s.logger(p.stderr)
-	slog.SetDefault(logger)
+	setDefault(logger)
 	return s.serve(ctx, logger, p.stdout)
 }
+
+// setDefault makes a command's logger that of packages which are given none. It belongs to the process, so tests, which run
+// many commands in one, leave it as it is.
+var setDefault = slog.SetDefault
 
 // logger returns the logger that the settings ask for: text for a person at a terminal, JSON for a program.
 func (s *settings) logger(stderr io.Writer) *slog.Logger {
@@ -83,11 +87,16 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
+	record, err := s.openRecord(logger, stdout)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, record.close()) }()
 	authenticators, err := s.authenticators(token, logger)
 	if err != nil {
 		return err
 	}
-	handler, err := s.handler(logger, directory, entities, authenticators, observed)
+	handler, err := s.handler(logger, directory, entities, authenticators, observed, record)
 	if err != nil {
 		return err
 	}
@@ -99,13 +108,19 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	bound.http = connections.Listener(bound.http)
 	both := servers{
 		http: httpServer(handler, connections, logger),
-		ldap: directory.server,
+		ldap: directory.server, certificates: s.certificates,
 	}
 	s.message(bound, token, s.ldapAccounts(directory)).announce(stdout, logger)
+	s.warnOfExposure(ctx, logger)
 
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { goOn(background) })
+	running.Go(func() { s.certificates.watch(background, logger) })
+	running.Go(func() { record.followHangups(background) })
+	if s.issuers != nil {
+		running.Go(func() { s.issuers.Run(background) })
+	}
 	defer running.Wait()
 	defer stop()
 	return both.run(ctx, bound, logger)
@@ -124,13 +139,13 @@ func (s *settings) entities(d *directory) (*identity.Directory, error) {
 }
 
 // handler returns everything that is served over HTTP.
-func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, authenticators []access.Authenticator, observed *telemetry) (http.Handler, error) {
+func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity.Directory, authenticators []access.Authenticator, observed *telemetry, record *record) (http.Handler, error) {
 	cursorKey, err := secretfile.Ensure(cmp.Or(s.CursorKeyFile, filepath.Join(s.DataDir, cursorKeyFile)))
 	if err != nil {
 		return nil, err
 	}
 	config := api.Config{
-		Directory: entities, Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
+		Directory: record.directory(entities), Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
 	}
 	return health{
 		checks: []check{{"directory", d.ready}},
@@ -140,6 +155,7 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 			Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
 			Limits:       s.limits(authenticators),
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
+			ForeignOrigins: splitList(s.CORSOrigins), Trail: record.trail,
 		}),
 	}, nil
 }
@@ -166,7 +182,7 @@ func (s *settings) router(config api.Config, options middleware.Options) http.Ha
 func (s *settings) message(bound *listeners, token credential, accounts []account) startMessage {
 	return startMessage{
 		http: address(bound.http), ldap: address(bound.ldap), ldaps: address(bound.ldaps), remote: splitList(s.LDAPURI),
-		apiPath: s.versionPaths()[0] + apiPath, token: token, accounts: accounts,
+		tls: s.certificates.http != nil, apiPath: s.versionPaths()[0] + apiPath, token: token, accounts: accounts,
 	}
 }
 
@@ -217,8 +233,9 @@ func (s *settings) listen(ctx context.Context) (*listeners, error) {
 
 // servers are what answers on the listeners. ldap is nil if the directory is elsewhere.
 type servers struct {
-	http *http.Server
-	ldap *embedded.Server
+	http         *http.Server
+	ldap         *embedded.Server
+	certificates certificates
 }
 
 // run serves until ctx ends or a listener fails. Then it lets running HTTP requests finish before it disconnects the
@@ -236,7 +253,7 @@ func (s servers) run(ctx context.Context, bound *listeners, logger *slog.Logger)
 			}
 		})
 	}
-	serve(bound.http, s.http.Serve)
+	serve(bound.http, func(listener net.Listener) error { return s.certificates.serveHTTP(s.http, listener) })
 	if s.ldap != nil {
 		serve(bound.ldap, s.ldap.Serve)
 		serve(bound.ldaps, s.ldap.Serve)

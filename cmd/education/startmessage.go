@@ -18,7 +18,9 @@ type startMessage struct {
 	// http, ldap and ldaps are the addresses that the listeners have been given; empty for one that is off.
 	http, ldap, ldaps string
 	// remote are the servers that hold the directory, if it is not in the process.
-	remote   []string
+	remote []string
+	// tls says that the API is served with TLS.
+	tls      bool
 	apiPath  string
 	token    credential
 	accounts []account
@@ -77,7 +79,13 @@ func (m startMessage) print(w io.Writer) {
 	_, _ = io.WriteString(w, b.String())
 }
 
-func (m startMessage) apiURL() string { return "http://" + reachable(m.http) + m.apiPath }
+func (m startMessage) apiURL() string {
+	scheme := "http"
+	if m.tls {
+		scheme = "https"
+	}
+	return scheme + "://" + reachable(m.http) + m.apiPath
+}
 
 // curl returns a command that lists the users, for a shell in the folder the service was started in.
 func (m startMessage) curl() string {

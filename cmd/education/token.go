@@ -47,12 +47,15 @@ func (s *settings) authenticators(administrator credential, logger *slog.Logger)
 			logger.Warn("THE TOKEN IS WEAK: whoever guesses it may do everything", "token", administrator.place(), "cause", "it "+fault)
 		}
 	}
-	others := tokenfile.Open(s.tokensPath(), logger)
+	others := []access.Authenticator{tokenfile.Open(s.tokensPath(), logger)}
+	if s.issuers != nil {
+		others = append(others, s.issuers)
+	}
 	if administrator.file == "" {
-		return []access.Authenticator{access.Single{Token: access.DigestOf(administrator.tokens[0])}, others}, nil
+		return append([]access.Authenticator{access.Single{Token: access.DigestOf(administrator.tokens[0])}}, others...), nil
 	}
 	first, err := tokenfile.OpenAdministrator(administrator.file, s.parseTokens, logger)
-	return []access.Authenticator{first, others}, err
+	return append([]access.Authenticator{first}, others...), err
 }
 
 // place says where the token is.

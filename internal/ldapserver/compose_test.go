@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,10 @@ type composition struct {
 		Volumes     []string `yaml:"volumes"`
 		DependsOn   any      `yaml:"depends_on"`
 		Environment map[string]string
+		ReadOnly    bool     `yaml:"read_only"`
+		SecurityOpt []string `yaml:"security_opt"`
+		CapDrop     []string `yaml:"cap_drop"`
+		CapAdd      []string `yaml:"cap_add"`
 	}
 	Volumes map[string]any
 }
@@ -37,9 +42,9 @@ func (b *build) UnmarshalYAML(node *yaml.Node) error {
 	return err
 }
 
-// TestCompose holds that what compose.yaml and its Dockerfiles refer to is there.
-func TestCompose(t *testing.T) {
-	t.Parallel()
+// readComposition reads compose.yaml, and returns its folder too.
+func readComposition(t *testing.T) (folder string, composed composition) {
+	t.Helper()
 	folder, err := deployFolder("compose")
 	if err != nil {
 		t.Fatal(err)
@@ -48,10 +53,30 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var composed composition
 	if err := yaml.Unmarshal(text, &composed); err != nil {
 		t.Fatal(err)
 	}
+	return folder, composed
+}
+
+// TestComposePrivileges holds that no container may do what it does not need.
+func TestComposePrivileges(t *testing.T) {
+	t.Parallel()
+	_, composed := readComposition(t)
+	for name, service := range composed.Services {
+		if !service.ReadOnly || !slices.Contains(service.SecurityOpt, "no-new-privileges:true") || !slices.Equal(service.CapDrop, []string{"ALL"}) {
+			t.Errorf("the service %s may write to its image, gain privileges or keep capabilities: %+v", name, service)
+		}
+	}
+	if added := composed.Services["education"].CapAdd; len(added) > 0 {
+		t.Errorf("the service is given %v", added)
+	}
+}
+
+// TestCompose holds that what compose.yaml and its Dockerfiles refer to is there.
+func TestCompose(t *testing.T) {
+	t.Parallel()
+	folder, composed := readComposition(t)
 	if len(composed.Services) != 2 {
 		t.Errorf("there are %d services, want 2", len(composed.Services))
 	}
@@ -95,10 +120,13 @@ type startScript struct {
 	flavour
 	path        string
 	environment []string
+	// capabilities are those that the container has, each with ",+" before it.
+	capabilities string
 }
 
 func (s startScript) command() *exec.Cmd {
-	command := exec.Command(s.path)
+	// With the capabilities that compose.yaml leaves its container.
+	command := exec.Command("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"+s.capabilities, s.path)
 	command.Env = append(os.Environ(), s.environment...)
 	return command
 }
@@ -109,6 +137,7 @@ func TestComposeStart(t *testing.T) {
 	t.Parallel()
 	Require(t, "slapd", "slapd")
 	Require(t, "openssl", "openssl")
+	Require(t, "util-linux", "setpriv")
 	if os.Getuid() != 0 {
 		t.Skip("the script gives files to other users, as root in its container; this test does not run as root")
 	}
@@ -140,6 +169,10 @@ func composedServer(t *testing.T) *Server {
 		t.Fatal(err)
 	}
 	script := startScript{path: filepath.Join(scripts, "compose/openldap/start")}
+	_, composed := readComposition(t)
+	for _, capability := range composed.Services["ldap"].CapAdd {
+		script.capabilities += ",+" + strings.ToLower(capability)
+	}
 	server := newServer(&script)
 	server.output = filepath.Join(folder, "output")
 	if err := server.choosePorts(settings{}); err != nil {

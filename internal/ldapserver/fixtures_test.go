@@ -48,6 +48,17 @@ func classEntry(bases Bases, name string, members ...string) *ldap.AddRequest {
 	return request
 }
 
+// schoolEntry returns the request that adds a school as OpenCloud does, without keys.
+func schoolEntry(bases Bases, name, number, externalID string) *ldap.AddRequest {
+	request := ldap.NewAddRequest("openCloudUUID="+id(name)+","+bases.SchoolBase, nil)
+	request.Attribute("objectClass", []string{"organizationalUnit", "openCloudEducationSchool", "openCloudObject"})
+	request.Attribute("openCloudUUID", []string{id(name)})
+	request.Attribute("ou", []string{name})
+	request.Attribute("openCloudEducationSchoolNumber", []string{number})
+	request.Attribute("openCloudEducationExternalId", []string{externalID})
+	return request
+}
+
 func mustAdd(t testing.TB, connection *ldap.Conn, request *ldap.AddRequest) {
 	t.Helper()
 	if err := connection.Add(request); err != nil {

@@ -18,6 +18,7 @@ var rules = []struct {
 }{
 	{"a unique key has one holder", checkUniqueKey},
 	{"a unique key has one holder among many writers", checkUniqueKeyAtOnce},
+	{"what is unique everywhere has one holder without keys", checkUniqueAttributes},
 	{"a tree has keys of its own", checkDomains},
 	{"links follow entries", checkLinks},
 	{"a class outlives its last member", checkLastMember},
@@ -100,6 +101,40 @@ func checkUniqueKeyAtOnce(t *testing.T, server *Server, bases Bases) {
 	}
 }
 
+// checkUniqueAttributes holds that what is unique everywhere has one holder without any keys, and that other things may be
+// called the same.
+func checkUniqueAttributes(t *testing.T, server *Server, bases Bases) {
+	service := server.Connect(t, server.Service())
+	mustAdd(t, service, userEntry(bases, "max"))
+	mustAdd(t, service, userEntry(bases, "moritz"))
+	mustAdd(t, service, classEntry(bases, "moritz"))
+	mustAdd(t, service, schoolEntry(bases, "max", "1", "2"))
+	mustAdd(t, service, schoolEntry(bases, "tenants", "2", "1"))
+	for name, err := range map[string]error{
+		"username":             service.Add(userEntry(bases, "MAX")),
+		"username by a modify": modify(service, userEntry(bases, "moritz").DN, "uid", "Max"),
+		"number of a school":   service.Add(schoolEntry(bases, "a", "1", "3")),
+		"its externalId":       service.Add(schoolEntry(bases, "b", "3", "1")),
+		"its name":             modify(service, schoolEntry(bases, "max", "1", "2").DN, "ou", "Tenants"),
+	} {
+		if got := code(err); got != ldap.LDAPResultConstraintViolation {
+			t.Errorf("%s: result %d, want constraintViolation", name, got)
+		}
+	}
+	for name, err := range map[string]error{
+		"one's own username":   modify(service, userEntry(bases, "max").DN, "uid", "Max"),
+		"one's own number":     modify(service, schoolEntry(bases, "max", "1", "2").DN, "openCloudEducationSchoolNumber", "1"),
+		"a user as a school":   service.Add(userEntry(bases, "tenants")),
+		"a user with its id":   modify(service, userEntry(bases, "max").DN, "openCloudEducationExternalId", "1"),
+		"another with its id":  modify(service, userEntry(bases, "moritz").DN, "openCloudEducationExternalId", "1"),
+		"a class with that id": modify(service, classEntry(bases, "moritz").DN, "openCloudEducationExternalId", "1"),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func checkDomains(t *testing.T, server *Server, bases Bases) {
 	service := server.Connect(t, server.Service())
 	for _, tree := range []Bases{bases, server.Subtree(t)} {
@@ -172,6 +207,10 @@ func checkServiceWrites(t *testing.T, server *Server, bases Bases) {
 		"delete the reader":              service.Del(ldap.NewDelRequest(server.Reader.DN, nil)),
 		"modify the reader":              modify(service, server.Reader.DN, "description", "mine"),
 		"modify the server's properties": modify(service, "cn=config", "cn", "mine"),
+	}
+	for _, base := range []string{bases.UserBase, bases.ClassBase, bases.SchoolBase, bases.Suffix} {
+		refused["set the password of "+base] = modify(service, base, "userPassword", "mine")
+		refused["note a sign-in at "+base] = modify(service, base, "openCloudLastSignInTimestamp", "20261124083000Z")
 	}
 	for what, err := range refused {
 		if code(err) != ldap.LDAPResultInsufficientAccessRights {
@@ -265,6 +304,7 @@ func checkReader(t *testing.T, server *Server, bases Bases) {
 		"add a user":     reader.Add(userEntry(bases, "moritz")),
 		"rename a user":  reader.ModifyDN(ldap.NewModifyDNRequest(pupil.DN, "uid=max", false, "")),
 		"delete a user":  reader.Del(ldap.NewDelRequest(pupil.DN, nil)),
+		"modify a base":  modify(reader, bases.UserBase, "openCloudLastSignInTimestamp", "20261124083000Z"),
 	} {
 		if code(err) != ldap.LDAPResultInsufficientAccessRights {
 			t.Errorf("the reader may %s: %v, want insufficientAccessRights", what, err)

@@ -56,14 +56,20 @@ func (c *Change) Text(name string) (string, bool) {
 	return text, ok
 }
 
-// String names the set and the properties that the change mentions.
-func (c Change) String() string {
+// Names returns the names of the properties that the change mentions, in the order of the table.
+func (c Change) Names() []string {
 	var names []string
 	for _, property := range c.Set.Properties {
 		if _, mentioned := c.values[property]; mentioned {
 			names = append(names, property.Name)
 		}
 	}
+	return names
+}
+
+// String names the set, the properties and the navigation properties that the change mentions.
+func (c Change) String() string {
+	names := c.Names()
 	for _, link := range c.Links {
 		names = append(names, link.Navigation.Name)
 	}

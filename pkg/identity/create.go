@@ -2,7 +2,7 @@ package identity
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -12,7 +12,6 @@ import (
 
 	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
-	"github.com/opencloud-eu/education/pkg/identity/match"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
@@ -72,58 +71,92 @@ func (d *Directory) Create(ctx context.Context, set *education.EntitySet, change
 }
 
 func (d *Directory) create(ctx context.Context, set *education.EntitySet, change *education.Change, hash string) (*education.Entity, error) {
+	n, err := d.newcomer(ctx, set, change)
+	if err != nil {
+		return nil, err
+	}
+	if d.isPlain() {
+		defer d.reserved.take(n.keys)()
+	}
+	if err := d.admit(ctx, n); err != nil {
+		return nil, err
+	}
+	request := d.addRequest(n, hash)
+	education.WitnessOf(ctx).Found(education.Key{}, n.entity)
+	entry, err := d.add(ctx, set, request)
+	if hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists) {
+		return nil, d.whyNotAdded(ctx, n.entity, n.keys)
+	}
+	if err != nil {
+		return nil, translate(err)
+	}
+	if err := d.settleAll(ctx, request.DN, n.entity.ID(), n.links); err != nil {
+		return nil, err
+	}
+	return d.written(ctx, set, request.DN, entry)
+}
+
+// newcomer is an entity that has no entry yet.
+type newcomer struct {
+	entity *education.Entity
+	// chosen says that the client has chosen the id.
+	chosen bool
+	links  []*resolvedLink
+	// schools are the ids among the links.
+	schools []string
+	keys    []uniqueKey
+}
+
+// newcomer works out the entity that a change describes, and what it links to.
+func (d *Directory) newcomer(ctx context.Context, set *education.EntitySet, change *education.Change) (*newcomer, error) {
 	entity, err := newEntity(set, change)
 	if err != nil {
 		return nil, err
 	}
-	attributes := d.newEntry(entity, hash)
-	var schools []string
-	var links []*resolvedLink
+	n := &newcomer{entity: entity}
+	_, n.chosen = change.Value(set.ID)
 	for _, link := range change.Links {
 		resolved, err := d.resolveLink(ctx, link)
 		if err != nil {
 			return nil, err
 		}
-		links = append(links, resolved)
-		attribute := link.Navigation.Attributes[0]
-		attributes = append(attributes, wire.Attribute{Type: attribute, Values: resolved.values})
-		if attribute == attributeMemberOfSchool {
-			schools = resolved.values
+		n.links = append(n.links, resolved)
+		if link.Navigation.Attributes[0] == attributeMemberOfSchool {
+			n.schools = resolved.values
 		}
 	}
-	if _, chosen := change.Value(set.ID); chosen {
-		if err := d.checkID(ctx, entity); err != nil {
-			return nil, err
+	n.keys = d.keysOf(entity, n.schools)
+	return n, nil
+}
+
+// admit refuses a newcomer for what the directory itself will not see when its entry is added.
+func (d *Directory) admit(ctx context.Context, n *newcomer) error {
+	if n.chosen {
+		if err := d.checkID(ctx, n.entity); err != nil {
+			return err
 		}
 	}
-	if err := d.checkCreate(ctx, entity, schools); err != nil {
-		return nil, err
+	if err := d.checkCreate(ctx, n.entity, n.schools); err != nil {
+		return err
 	}
-	keys := d.keysOf(entity, schools)
-	if d.isPlain() {
-		defer d.reserved.take(keys)()
+	if outsideSchools(n.entity, n.schools) && !d.isPlain() {
+		return nil // For the one unique value of a class outside any school, checkCreate has looked everywhere.
 	}
-	if d.isPlain() || !outsideSchools(entity, schools) {
-		// For the one unique value of a class outside any school, checkCreate has looked everywhere.
-		if err := d.checkKeyless(ctx, entity, keys); err != nil {
-			return nil, err
-		}
+	return d.checkKeyless(ctx, n.entity, n.keys)
+}
+
+// addRequest returns the Add that makes a newcomer's entry.
+func (d *Directory) addRequest(n *newcomer, hash string) *wire.AddRequest {
+	set := n.entity.Set
+	attributes := d.newEntry(n.entity, hash)
+	for _, link := range n.links {
+		attributes = append(attributes, wire.Attribute{Type: link.nav.Attributes[0], Values: link.values})
 	}
 	if !d.isPlain() {
-		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: append(keyTexts(keys), revisionNumbered(entity, 0))})
+		attributes = append(attributes, wire.Attribute{Type: attributeUniqueKey, Values: append(keyTexts(n.keys), revisionNumbered(n.entity, 0))})
 	}
-	dn := rdn(set.ID.Attribute, entity.ID()) + "," + d.bases[set]
-	entry, err := d.add(ctx, set, &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)})
-	if hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists) {
-		return nil, d.whyNotAdded(ctx, entity, keys)
-	}
-	if err != nil {
-		return nil, translate(err)
-	}
-	if err := d.settleAll(ctx, dn, entity.ID(), links); err != nil {
-		return nil, err
-	}
-	return d.written(ctx, set, dn, entry)
+	dn := rdn(set.ID.Attribute, n.entity.ID()) + "," + d.bases[set]
+	return &wire.AddRequest{DN: dn, Attributes: attributes, PostRead: attributesOf(set)}
 }
 
 // newEntity returns the entity that a change describes, with the id it asks for or a new one. A version 7 UUID grows
@@ -238,12 +271,8 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 			entry = read
 			return nil
 		})
-		switch {
-		case errors.Is(err, context.Canceled):
-			return nil, err
-		case err != nil, entry == nil:
-			return nil, odata.Errorf(odata.GatewayTimeout, set.Name,
-				"the change has been made, but the %s could not be read afterwards; look again", set.Singular).Because(err)
+		if err != nil || entry == nil {
+			return nil, madeBut(set, fmt.Sprintf("the %s could not be read afterwards", set.Singular), err)
 		}
 	}
 	entity, fault := d.decode(set, entry)
@@ -252,88 +281,6 @@ func (d *Directory) written(ctx context.Context, set *education.EntitySet, dn st
 	}
 	return entity, nil
 }
-
-// resolvedLink holds the values that link an entry to the targets of a link: their ids or their DNs.
-type resolvedLink struct {
-	nav    *education.Navigation
-	values []string
-	// loose are the values of targets that may be deleted at any time.
-	loose []string
-}
-
-// resolveLink finds the targets of a link.
-func (d *Directory) resolveLink(ctx context.Context, link education.Link) (*resolvedLink, error) {
-	resolved := &resolvedLink{nav: link.Navigation}
-	for start := 0; start < len(link.Keys); start += chunkSize {
-		keys := link.Keys[start:min(start+chunkSize, len(link.Keys))]
-		if err := d.findAll(ctx, resolved, keys); err != nil {
-			return nil, err
-		}
-	}
-	resolved.values = unique(resolved.values)
-	return resolved, nil
-}
-
-// findAll finds the targets with the given keys in one search.
-func (d *Directory) findAll(ctx context.Context, resolved *resolvedLink, keys []education.Key) error {
-	nav := resolved.nav
-	filters := make([]*wire.Filter, len(keys))
-	for i, key := range keys {
-		filters[i] = d.keyFilter(nav.Target, key)
-	}
-	var targets []*record
-	for found, err := range d.searchAll(ctx, nav.Target, anyOf(filters), nil) {
-		if err == nil {
-			err = d.rules.CheckOpen(found.entity)
-		}
-		if err != nil {
-			return err
-		}
-		targets = append(targets, found)
-	}
-	type identifier struct {
-		property *education.Property
-		value    string
-	}
-	byKey := make(map[identifier][]*wire.Entry)
-	for _, target := range targets {
-		if education.MayEnd(target.entity) {
-			resolved.loose = append(resolved.loose, linkValue(nav, target.entry))
-		}
-		for _, property := range nav.Target.Properties {
-			if text, ok := target.entity.Value(property).(string); ok && property.Key {
-				id := identifier{property, match.CaseIgnore(text)}
-				byKey[id] = append(byKey[id], target.entry)
-			}
-		}
-	}
-	for _, key := range keys {
-		switch entries := byKey[identifier{key.Property, match.CaseIgnore(key.Value)}]; len(entries) {
-		case 0:
-			return odata.Errorf(odata.ItemNotFound, nav.Name, "no such %s: %s", nav.Target.Singular, odata.Printable(key.Value))
-		case 1:
-			value := linkValue(nav, entries[0])
-			if value == "" {
-				return (&malformed{nav.Target.ID, "is missing"}).shown(nav.Target)
-			}
-			resolved.values = append(resolved.values, value)
-		default:
-			return ambiguous(nav.Target, entries)
-		}
-	}
-	return nil
-}
-
-// linkValue returns what a link to an entry is written as.
-func linkValue(nav *education.Navigation, entry *wire.Entry) string {
-	if nav.ByDN {
-		return entry.DN
-	}
-	return entry.Value(attributeID)
-}
-
-// attributeID holds the ids of all sets, which links to schools use as well.
-var attributeID = education.Schools.ID.Attribute
 
 // unique returns the values without repetitions, in their order.
 func unique(values []string) []string {

@@ -60,7 +60,7 @@ var _ education.Directory = (*Directory)(nil)
 // New returns a Directory. It fails if a base is not a DN.
 func New(config Config) (*Directory, error) {
 	d := &Directory{
-		ops: config.Operations, rules: config.Rules, isPlain: config.Plain, loosely: config.LooseMatching, looseLinks: config.LooseLinks,
+		ops: witnessed{config.Operations}, rules: config.Rules, isPlain: config.Plain, loosely: config.LooseMatching, looseLinks: config.LooseLinks,
 		bases: map[*education.EntitySet]string{
 			education.Users: config.UserBase, education.Classes: config.ClassBase, education.Schools: config.SchoolBase,
 		},
@@ -295,6 +295,7 @@ func (d *Directory) find(ctx context.Context, set *education.EntitySet, key educ
 		return nil, odata.Errorf(odata.ItemNotFound, set.Name, "no such %s", set.Singular)
 	case 1:
 		found := d.record(set, entries[0])
+		education.WitnessOf(ctx).Found(key, found.entity)
 		return found, key.Means(found.entity)
 	}
 	d.conflicts.notice(entries)

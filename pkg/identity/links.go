@@ -189,7 +189,10 @@ func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key ed
 	}
 	// Those who were put into the school while it was deleted.
 	_, err = attempts(ctx, func() (struct{}, error) { return struct{}{}, d.detachAll(ctx, deleted) })
-	return err
+	if err != nil {
+		return madeBut(set, "somebody may have been put into the school meanwhile", err)
+	}
+	return nil
 }
 
 // claim decides, by a write of its own, whether a school that is to be deleted is in a version that the key means, before
@@ -276,8 +279,10 @@ func (d *Directory) detachEach(ctx context.Context, nav *education.Navigation, h
 	for range min(detachWorkers, len(holders)) {
 		wait.Go(func() {
 			for holder := range work {
-				_, err := d.removeLink(ctx, nav, holder, school)
+				removed, err := d.removeLink(ctx, nav, holder, school)
 				switch {
+				case removed:
+					education.WitnessOf(ctx).Detach()
 				case worthAnother(err):
 					outdated.Store(true)
 				case err != nil:

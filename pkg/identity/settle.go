@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
@@ -16,11 +18,29 @@ import (
 // in the same way, so neither is an error. Members and teachers are taken out of their classes by the directory, when they
 // are deleted.
 
-// settleLinks takes links back whose targets have gone. The entry that holds them is given by its DN, and its id.
+// settleLinks takes links back whose targets have gone. The entry that holds them is given by its DN, and its id. They have
+// been written, so that an error says so.
 func (d *Directory) settleLinks(ctx context.Context, nav *education.Navigation, dn, id string, links []string) error {
 	if !d.looseLinks || len(links) == 0 {
 		return nil
 	}
+	if err := d.takeBack(ctx, nav, dn, id, links); err != nil {
+		return madeBut(nav.Owner, fmt.Sprintf("some of the %s that it links to may have been deleted meanwhile", nav.Target.Name), err)
+	}
+	return nil
+}
+
+// madeBut is the error of a change that has been made, when what was to be done after it has failed. It must look neither like
+// a write that failed nor like one that asks for another attempt. The end of the request's own context passes.
+func madeBut(set *education.EntitySet, what string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return odata.Errorf(odata.GatewayTimeout, set.Name, "the change has been made, but %s; look again", what).Because(err)
+}
+
+// takeBack is settleLinks with the errors of its operations.
+func (d *Directory) takeBack(ctx context.Context, nav *education.Navigation, dn, id string, links []string) error {
 	ctx = access.AsProcess(ctx)
 	gone, err := d.gone(ctx, nav, links)
 	if err != nil || len(gone) == 0 {

@@ -38,8 +38,8 @@ func line(r *http.Request, w *response, begin time.Time, returned bool) []slog.A
 		slog.Float64("duration-ms", float64(time.Since(begin).Microseconds())/1000),
 		slog.String("request-id", ids.Server),
 	}
-	if w.credential != "" {
-		attributes = append(attributes, slog.String("credential", w.credential))
+	if w.credential != nil {
+		attributes = append(attributes, slog.String("credential", w.credential.Name))
 	}
 	if ids.Client != "" {
 		attributes = append(attributes, slog.String("client-request-id", ids.Client))

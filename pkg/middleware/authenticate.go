@@ -42,7 +42,7 @@ func Authenticate(credentials Credentials) func(http.Handler) http.Handler {
 				odata.WriteError(w, r, odata.Errorf(odata.ServiceNotAvailable, "", "the token cannot be checked at the moment; try again").Because(err))
 			default:
 				seen := observe(w)
-				seen.credential = credential.Name
+				seen.credential = credential
 				next.ServeHTTP(seen, r.WithContext(access.With(r.Context(), credential)))
 			}
 		})

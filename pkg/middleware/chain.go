@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/opencloud-eu/education/pkg/audit"
 )
 
 // Options is what Chain needs. Logger, Tracers, Meters, Patience and Credentials may not be left out.
@@ -24,6 +26,10 @@ type Options struct {
 	// PublicOrigin and TrustedProxies are those of Origin; LimitFailures takes the latter's word for a client's address, too.
 	PublicOrigin   string
 	TrustedProxies []netip.Prefix
+	// ForeignOrigins are those of CORS.
+	ForeignOrigins []string
+	// Trail keeps the record of changes and refusals; nil keeps none.
+	Trail *audit.Trail
 	// Compatible leaves out the headers that OpenCloud's graph service does not send.
 	Compatible bool
 }
@@ -35,9 +41,13 @@ func Chain(options Options) []func(http.Handler) http.Handler {
 		Telemetry(options.Tracers, options.Meters),
 		WriteDeadline(options.Patience),
 		AccessLog(options.Logger),
+		// Outside of everything that answers, so that a line tells what the client got: refusals by what follows, panics and
+		// broken connections too. Inside of what gives the request its ids and its trace.
+		Audit(options.Trail, options.TrustedProxies),
 		Recover,
 		Headers,
 		ODataVersion(options.Compatible),
+		CORS(options.ForeignOrigins),
 		LimitFailures(options.Limits, options.TrustedProxies, options.Meters),
 		Authenticate(options.Credentials),
 		Limit(options.Limits, options.Meters),

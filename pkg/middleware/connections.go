@@ -84,8 +84,8 @@ func (c *Connections) add(accepted net.Conn) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	added := &connection{Conn: accepted}
-	if peer, err := netip.ParseAddrPort(accepted.RemoteAddr().String()); err == nil && !contains(c.trusted, plainAddress(peer.Addr())) {
-		added.network = networkOf(plainAddress(peer.Addr()))
+	if peer, err := netip.ParseAddrPort(accepted.RemoteAddr().String()); err == nil && !isWithin(plain(peer.Addr()), c.trusted) {
+		added.network = networkOf(plain(peer.Addr()))
 	}
 	full := len(c.open) >= c.limit
 	hasShare := added.network.IsValid() && c.networks[added.network] >= max(1, c.limit/2)

@@ -89,7 +89,7 @@ func LimitFailures(limits Limits, trusted []netip.Prefix, meters metric.MeterPro
 			switch {
 			case seen.status == http.StatusUnauthorized:
 				try.failed()
-			case seen.credential != "":
+			case seen.credential != nil:
 				try.succeeded()
 			}
 		})

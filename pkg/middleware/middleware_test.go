@@ -57,6 +57,11 @@ func service(change func(*Options)) http.Handler {
 		_, _ = w.Write([]byte(`{"value":[`))
 		panic(errors.New("a filter value"))
 	})
+	router.Post("/panic/write", func(http.ResponseWriter, *http.Request) { panic("a value of a body") })
+	router.Post("/panic/write/late", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		panic(http.ErrAbortHandler)
+	})
 	router.Get("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	return router
 }

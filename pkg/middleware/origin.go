@@ -36,7 +36,7 @@ func isTrusted(remote string, trusted []netip.Prefix) bool {
 	if err != nil {
 		return false
 	}
-	return contains(trusted, plainAddress(peer.Addr()))
+	return isWithin(plain(peer.Addr()), trusted)
 }
 
 var (

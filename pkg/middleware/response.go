@@ -1,6 +1,10 @@
 package middleware
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/opencloud-eu/education/pkg/access"
+)
 
 // response is a ResponseWriter that remembers what was sent.
 type response struct {
@@ -9,8 +13,8 @@ type response struct {
 	status int
 	// bytes is the length of the body so far.
 	bytes int64
-	// credential is the name of the request's credential, empty as long as it has none.
-	credential string
+	// credential is the request's, nil as long as it has none.
+	credential *access.Credential
 }
 
 // observe returns w itself if it is a *response already, so that neighbouring middleware shares one.

@@ -119,6 +119,15 @@ func RequestIDsOf(ctx context.Context) RequestIDs {
 	return ids
 }
 
+type codeKey struct{}
+
+// WithCode returns a context in which WriteError leaves the code of its error, for whoever records what has become of the
+// request. It stays the zero Code as long as there is none.
+func WithCode(ctx context.Context) (context.Context, *Code) {
+	code := &Code{}
+	return context.WithValue(ctx, codeKey{}, code), code
+}
+
 // innerError is Graph's tracing part of an error. A request without an id of its own gets ours under both names, as on
 // Graph itself. Graph SDKs read it as "innerError", libre-graph's clients as
 // "innererror", so it is sent under both names.
@@ -141,12 +150,15 @@ type errorBody struct {
 // says may hold names, addresses and filters. A 5xx is logged here, once, with its cause. For a client that has gone
 // nothing is written.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(r.Context().Err(), context.Canceled) {
-		return
-	}
 	var e *Error
 	if !errors.As(err, &e) {
 		e = Errorf(GeneralException, "", "internal error").Because(err)
+	}
+	if noted, ok := r.Context().Value(codeKey{}).(*Code); ok {
+		*noted = e.Code
+	}
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		return
 	}
 	ids := RequestIDsOf(r.Context())
 	if e.Code.Status >= http.StatusInternalServerError && e.Code != NotSupported && !e.Expected {

@@ -183,6 +183,35 @@ func TestWriteErrorCancelled(t *testing.T) {
 	}
 }
 
+// TestWriteErrorLeavesItsCode holds that the code is left for whoever asks, also where the client gets no answer.
+func TestWriteErrorLeavesItsCode(t *testing.T) {
+	t.Parallel()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		err  error
+		want Code
+	}{
+		"an error":           {t.Context(), Errorf(NotSupported, "$top", "no"), NotSupported},
+		"wrapped":            {t.Context(), fmt.Errorf("outer: %w", Errorf(ItemNotFound, "", "no")), ItemNotFound},
+		"a foreign one":      {t.Context(), errors.New("canary"), GeneralException},
+		"a client that left": {gone, Errorf(ServiceNotAvailable, "", "later"), ServiceNotAvailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, code := WithCode(test.ctx)
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
+			if *code != (Code{}) {
+				t.Errorf("before: got %v", *code)
+			}
+			if WriteError(httptest.NewRecorder(), r, test.err); *code != test.want {
+				t.Errorf("got %v, want %v", *code, test.want)
+			}
+		})
+	}
+}
+
 // TestWriteErrorLogs holds that a fault of the service is logged once with its cause, and a client's never. It is not
 // parallel, since it replaces the default logger.
 func TestWriteErrorLogs(t *testing.T) {

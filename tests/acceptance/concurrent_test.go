@@ -19,17 +19,21 @@ import (
 // try is call for a goroutine beside the test's own and for a service that may die: that there is no answer is an
 // error, not the end of the test. The exchange is checked as call does;
 // a request that is refused may depart from the contract.
-func (s *server) try(t testing.TB, method, path string, body any) (*answer, error) {
+func (s *server) try(t testing.TB, method, path string, body any, options ...option) (*answer, error) {
 	t.Helper()
+	c := &call{header: http.Header{"Authorization": {"Bearer " + s.token}}}
 	content := encodeBody(t, body)
 	request, err := http.NewRequest(method, "http://"+s.http+s.root+"/v1.0/education"+path, bytes.NewReader(content))
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+s.token)
 	if content != nil {
-		request.Header.Set("Content-Type", "application/json")
+		c.header.Set("Content-Type", "application/json")
 	}
+	for _, option := range options {
+		option(c)
+	}
+	request.Header = c.header
 	response, err := s.client.Do(request)
 	if err != nil {
 		return nil, err
@@ -40,7 +44,7 @@ func (s *server) try(t testing.TB, method, path string, body any) (*answer, erro
 	}
 	got := &answer{t: t, what: method + " " + path, status: response.StatusCode, header: response.Header, body: received}
 	s.check(got, exchange{
-		request: request, requestBody: content, outside: got.status >= http.StatusBadRequest,
+		request: request, requestBody: content, outside: c.outside || got.status >= http.StatusBadRequest,
 		path:   strings.TrimPrefix(request.URL.EscapedPath(), s.root+"/v1.0"),
 		status: got.status, header: got.header, response: received,
 	})
@@ -48,9 +52,9 @@ func (s *server) try(t testing.TB, method, path string, body any) (*answer, erro
 }
 
 // mustTry is try for a service that stays alive. Without an answer it reports an error and returns nil.
-func (s *server) mustTry(t testing.TB, method, path string, body any) *answer {
+func (s *server) mustTry(t testing.TB, method, path string, body any, options ...option) *answer {
 	t.Helper()
-	got, err := s.try(t, method, path, body)
+	got, err := s.try(t, method, path, body, options...)
 	if err != nil {
 		t.Errorf("%s %s: %v", method, path, err)
 	}

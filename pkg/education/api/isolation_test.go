@@ -34,8 +34,8 @@ import (
 // same tenant, byte for byte: in one of them it is alone, in the other it is among fifty, and administrators have linked it
 // with another one in every way there is. The answers must be equal.
 
-// foreignTenants is how many tenants there are beside the one that is looked at.
-const foreignTenants = 49
+// foreignTenants is how many tenants there are beside the one that is looked at, and how many in short mode.
+const foreignTenants, fewTenants = 49, 2
 
 // canary is a part of every text of a foreign tenant.
 const canary = "canary"
@@ -139,15 +139,6 @@ func (w *world) send(token string, c call) *httptest.ResponseRecorder {
 	return recorder
 }
 
-// dumpFor is dump before a request that may change something, and nil otherwise.
-func (w *world) dumpFor(t *testing.T, c call) map[string]string {
-	t.Helper()
-	if c.method == http.MethodGet {
-		return nil
-	}
-	return w.dump(t)
-}
-
 // dump returns all entries of the directory with all that they hold, by their DNs.
 func (w *world) dump(t *testing.T) map[string]string {
 	t.Helper()
@@ -192,6 +183,8 @@ type isolation struct {
 	own, foreign, absent party
 	// alone has the own tenant and nothing else, among has all of them.
 	alone, among *world
+	// before is what among holds at first, and again before each request.
+	before map[string]string
 	// foreignIDs are the ids of all entities of other tenants.
 	foreignIDs []string
 	// known are the ids of all entities that were there at first.
@@ -206,7 +199,11 @@ func newIsolation(t *testing.T) *isolation {
 	i.own = first.tenant(t, "own")
 	alone := first.file(t)
 	second := newWorld(t, alone, credentials)
-	for n := range foreignTenants {
+	others := foreignTenants
+	if testing.Short() {
+		others = fewTenants
+	}
+	for n := range others {
 		other := second.tenant(t, fmt.Sprint(canary, n))
 		i.foreign = other
 		for _, keys := range other {
@@ -235,6 +232,7 @@ func newIsolation(t *testing.T) *isolation {
 	credentials[readerToken] = &access.Credential{Name: "reader", Verbs: access.Read, Schools: school(i.own)}
 	credentials[foreignToken] = &access.Credential{Name: "foreign", Verbs: access.AllVerbs, Schools: school(i.foreign)}
 	i.alone, i.among = newWorld(t, alone, credentials), newWorld(t, among, credentials)
+	i.before = i.among.dump(t)
 	return i
 }
 
@@ -644,14 +642,13 @@ func (i *isolation) check(name string, c call) int {
 
 // checkOwn compares what the tenant is told among others with what it is told alone.
 func (i *isolation) checkOwn(name string, c call) int {
-	before := i.among.dumpFor(i.T, c)
 	i.among.log.Reset()
 	want, got := i.alone.send(ownToken, c), i.among.send(ownToken, c)
 	if i.told(got) != i.told(want) {
 		i.Errorf("%s\n%s\ngot among others\n%s\nwant as alone\n%s", name, c, i.told(got), i.told(want))
 	}
 	i.checkCanaries(name, c, got)
-	i.checkUnchanged(name, c, got.Code, before, i.foreignIDs)
+	i.checkUnchanged(name, c, got.Code, i.foreignIDs)
 	if c.method != http.MethodGet && want.Code < 300 {
 		i.alone.again(i.T)
 	}
@@ -677,15 +674,15 @@ func (i *isolation) checkCanaries(name string, c call, got *httptest.ResponseRec
 	}
 }
 
-// checkUnchanged compares the directory with what it was before a request: all of it if the request was refused, and
+// checkUnchanged compares the directory with what it was at first: all of it if the request was refused, and
 // otherwise the entries with the given ids. What a request has changed is taken back.
-func (i *isolation) checkUnchanged(name string, c call, status int, before map[string]string, ids []string) {
+func (i *isolation) checkUnchanged(name string, c call, status int, ids []string) {
 	if c.method == http.MethodGet {
 		return
 	}
 	after := i.among.dump(i.T)
-	changed := len(after) != len(before)
-	for dn, entry := range before {
+	changed := len(after) != len(i.before)
+	for dn, entry := range i.before {
 		if after[dn] == entry {
 			continue
 		}
@@ -707,13 +704,12 @@ func (i *isolation) checkUnchanged(name string, c call, status int, before map[s
 
 // checkReader compares a credential for reading with one that may do all.
 func (i *isolation) checkReader(name string, c call) {
-	before := i.among.dumpFor(i.T, c)
 	got := i.among.send(readerToken, c)
 	if c.method != http.MethodGet {
 		if got.Code != http.StatusForbidden {
 			i.Errorf("%s\n%s\nwith a token for reading: got %d %s", name, c, got.Code, got.Body)
 		}
-		i.checkUnchanged(name, c, http.StatusForbidden, before, i.foreignIDs)
+		i.checkUnchanged(name, c, http.StatusForbidden, i.foreignIDs)
 		return
 	}
 	if want := i.among.send(ownToken, c); i.told(got) != i.told(want) {
@@ -724,7 +720,6 @@ func (i *isolation) checkReader(name string, c call) {
 // checkForeign sends the request of one tenant with the credential of another one, to whom the first one's keys mean as
 // much as those that nobody has.
 func (i *isolation) checkForeign(name string, c call) {
-	before := i.among.dumpFor(i.T, c)
 	got := i.among.send(foreignToken, c)
 	var own []string
 	for _, keys := range i.own {
@@ -732,9 +727,9 @@ func (i *isolation) checkForeign(name string, c call) {
 	}
 	theirs := c
 	theirs.path, theirs.body = i.asAbsent(c.path), i.asAbsent(c.body)
-	i.checkUnchanged(name, c, got.Code, before, own)
+	i.checkUnchanged(name, c, got.Code, own)
 	want := i.among.send(foreignToken, theirs)
-	i.checkUnchanged(name, theirs, want.Code, before, own)
+	i.checkUnchanged(name, theirs, want.Code, own)
 	if i.asAbsent(i.told(got)) != i.asAbsent(i.told(want)) {
 		i.Errorf("%s\n%s\nwith the other tenant's token got\n%s\nwant as for\n%s\n%s", name, c, i.told(got), theirs, i.told(want))
 	}

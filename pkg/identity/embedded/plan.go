@@ -145,7 +145,10 @@ func (s *span) count(tx *bolt.Tx, limit int) int {
 	return n
 }
 
-// cheapest returns the source with the fewest ids. A source with one id at most is taken at once, and its id with it:
+// fewIDs is how many ids a source may have that is taken without a look at the others.
+const fewIDs = 8
+
+// cheapest returns the source with the fewest ids. A source with a few of them at most is taken at once, and its ids with it:
 // most searches are look-ups. Otherwise all are counted up to a small number first, which is raised only if none is
 // that small, so a good source costs a look at the others and no more.
 func cheapest(tx *bolt.Tx, sources []source) source {
@@ -169,13 +172,13 @@ func cheapest(tx *bolt.Tx, sources []source) source {
 	return sources[0]
 }
 
-// peek returns the ids of a source if they are quickly found and no more than one.
+// peek returns the ids of a source if they are quickly found and few.
 func peek(tx *bolt.Tx, s source) (ids fixed, few bool) {
 	switch s := s.(type) {
 	case fixed:
 		ids = s
 	case postings:
-		ids = s.next(tx, 0, 2, nil)
+		ids = s.next(tx, 0, fewIDs+1, nil)
 	case union:
 		for _, part := range s {
 			own, few := peek(tx, part)
@@ -184,10 +187,44 @@ func peek(tx *bolt.Tx, s source) (ids fixed, few bool) {
 			}
 			ids = append(ids, own...)
 		}
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
 	default:
 		return nil, false
 	}
-	return ids, len(ids) <= 1
+	return ids, len(ids) <= fewIDs
+}
+
+// noID is the id of no entry.
+const noID = 0
+
+// among returns those of a few ids that all sources have, as far as their indexes tell. An entry that one index leads to and
+// another one rules out is then never read: that is quicker, and whoever may see the entries of one tenant alone cannot tell
+// by the time that another tenant has such an entry. For the same reason it is asked for noID where there are no ids.
+func (f fixed) among(tx *bolt.Tx, sources []source) fixed {
+	if len(f) == 0 {
+		return fixed{noID}.among(tx, sources)[:0]
+	}
+	return slices.DeleteFunc(slices.Clone(f), func(id uint64) bool {
+		// The ids come from the first of them more often than not.
+		for _, s := range slices.Backward(sources) {
+			if rulesOut(tx, s, id) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// rulesOut reports whether a source is known not to have an id.
+func rulesOut(tx *bolt.Tx, s source, id uint64) bool {
+	switch s := s.(type) {
+	case postings:
+		return tx.Bucket(s.bucket).Get(appendID(slices.Clip(s.prefix), id)) == nil
+	case union:
+		return !slices.ContainsFunc(s, func(part source) bool { return !rulesOut(tx, part, id) })
+	}
+	return false
 }
 
 // sourceOf returns a source of all entries for which the condition may be true, or nil if no index helps.
@@ -230,11 +267,15 @@ func (c *condition) sourceOfAll(tx *bolt.Tx) source {
 			sources = append(sources, found)
 		}
 	}
-	sources = append(sources, common...)
-	if len(sources) == 0 {
+	all := slices.Concat(sources, common)
+	if len(all) == 0 {
 		return nil
 	}
-	return cheapest(tx, sources)
+	best := cheapest(tx, all)
+	if few, ok := best.(fixed); ok && len(sources) > 1 && len(few) <= fewIDs {
+		return few.among(tx, sources)
+	}
+	return best
 }
 
 // sourceOfValues returns the source of a condition on the values of one attribute and its subtypes.

@@ -522,3 +522,41 @@ func TestCompare(t *testing.T) {
 		})
 	}
 }
+
+// TestIndexesRuleOut shows that an entry which one index leads to and another one rules out is not even a candidate.
+func TestIndexesRuleOut(t *testing.T) {
+	t.Parallel()
+	s := openPopulated(t)
+	school := func(n int) *wire.Filter { return wire.Equal("openCloudMemberOfSchool", testID(n)) }
+	tests := []struct {
+		name   string
+		filter *wire.Filter
+		want   int
+	}{
+		{"in the school", wire.And(wire.Equal("uid", "user2"), school(11)), 1},
+		{"in one of the schools", wire.And(wire.Equal("uid", "user1"), wire.Or(school(11), school(10))), 1},
+		{"in another school", wire.And(wire.Equal("uid", "user1"), school(11)), 0},
+		{"in none of the schools", wire.And(wire.Equal("uid", "user3"), wire.Or(school(11), school(10))), 0},
+		{"nobody", wire.And(wire.Equal("uid", "nobody"), school(11)), 0},
+		{"no index rules it out", wire.And(wire.Equal("uid", "user1"), wire.Present("title")), 1},
+	}
+	for _, test := range tests {
+		filter := wire.And(wire.Equal("objectClass", "inetOrgPerson"), test.filter)
+		q, err := newQuery(&wire.SearchRequest{Base: "dc=opencloud,dc=eu", Scope: wire.ScopeSubtree, Filter: filter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.view(func(tx *bolt.Tx) error {
+			if err := q.plan(tx); err != nil {
+				return err
+			}
+			if got := len(q.source.next(tx, 0, 10, nil)); got != test.want {
+				t.Errorf("%s: got %d candidates, want %d", test.name, got, test.want)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"github.com/opencloud-eu/education/internal/ldapserver"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/identitytest"
+	"github.com/opencloud-eu/education/pkg/identity/remote"
 )
 
 // TestConformance389DS runs the suite on 389 Directory Server, as deploy/389ds sets it up.
@@ -15,6 +16,12 @@ func TestConformance389DS(t *testing.T) { identitytest.Run(t, open389DS) }
 func TestGenerated389DS(t *testing.T) {
 	t.Parallel()
 	identitytest.RunGenerated(t, open389DS, identitytest.InvisibleCharactersCount, identitytest.WaysOfWritingCount)
+}
+
+// Test389DSPasswords binds with passwords that the server hashes itself, and with hashes, which deploy/389ds lets it keep.
+func Test389DSPasswords(t *testing.T) {
+	t.Parallel()
+	checkPasswords(t, ldapserver.SharedDirectoryServer389(t), remote.HashAuto, remote.HashSSHA)
 }
 
 func open389DS(t *testing.T, rules education.Rules) education.Directory {

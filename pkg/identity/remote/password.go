@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/opencloud-eu/education/internal/passwordhash"
-	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
 
 // PasswordHash is how passwords are written to userPassword.
@@ -20,8 +19,9 @@ const (
 	// HashArgon2 writes Argon2id in the form of OpenLDAP's module argon2, which the server needs to verify it.
 	HashArgon2 PasswordHash = "argon2"
 	// HashServer sends the password as it is, for the server to hash as its policy says. 389-DS does so, and accepts no
-	// hashes from ordinary accounts; OpenLDAP does so with slapo-ppolicy's ppolicy_hash_cleartext and otherwise keeps the
-	// password as it is.
+	// hashes from ordinary accounts unless nsslapd-allow-hashed-passwords lets it; OpenLDAP does so with slapo-ppolicy's
+	// ppolicy_hash_cleartext and otherwise keeps the password as it is. A password that looks like a hash is written as
+	// HashSSHA says.
 	HashServer PasswordHash = "server"
 )
 
@@ -32,6 +32,11 @@ func (h PasswordHash) known() bool {
 	default:
 		return false
 	}
+}
+
+// looksHashed reports whether a server takes a password for the hash of another one (RFC 2307, section 5.3).
+func looksHashed(password string) bool {
+	return strings.HasPrefix(password, "{") && strings.Contains(password, "}")
 }
 
 // HashPassword implements identity.Operations. It returns what the configured PasswordHash says.
@@ -55,11 +60,10 @@ func (c *Client) HashPassword(ctx context.Context, cleartext string) (string, er
 		defer leave()
 		return passwordhash.Argon2id(cleartext), nil
 	case HashServer:
-		// A server takes text in this form for a hash, of a password that the client of this service has not named.
-		if strings.HasPrefix(cleartext, "{") && strings.Contains(cleartext, "}") {
-			return "", wire.Errorf(wire.ResultConstraintViolation, "a password in the form of a hash")
+		if !looksHashed(cleartext) {
+			return cleartext, ctx.Err()
 		}
-		return cleartext, ctx.Err()
+		fallthrough
 	default:
 		return passwordhash.SSHA(cleartext), ctx.Err()
 	}

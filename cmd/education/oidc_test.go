@@ -1,0 +1,88 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/opencloud-eu/education/pkg/access/oidc"
+)
+
+// TestOIDCDefaults holds that an issuer in variables and one in a file have the same defaults.
+func TestOIDCDefaults(t *testing.T) {
+	t.Parallel()
+	s, err := load(map[string]string{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.issuerOfVariables()
+	want := oidc.Defaults()
+	want.Schools = []string{}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+	if s.issuers != nil {
+		t.Error("there is an authenticator of no issuer")
+	}
+}
+
+func TestOIDCSettings(t *testing.T) {
+	t.Parallel()
+	file := func(content string) string {
+		path := filepath.Join(t.TempDir(), "issuers.json")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "EDUCATION_OIDC_FILE=" + path
+	}
+	const (
+		issuer, where  = "EDUCATION_OIDC_ISSUER=https://issuer.example", "EDUCATION_OIDC_AUDIENCE=education"
+		tenant, inFile = "EDUCATION_OIDC_TENANT_CLAIM=tenant", `{"issuer": "https://other.example", "audience": "e", "schools": ["a b"]}`
+	)
+	tests := map[string]struct {
+		environment []string
+		want        []string
+	}{
+		"one":                {[]string{issuer, where, tenant}, nil},
+		"one in a file":      {[]string{file("[" + inFile + "]")}, nil},
+		"one of each":        {[]string{issuer, where, tenant, file("[" + inFile + "]")}, nil},
+		"OpenCloud's":        {[]string{"OC_OIDC_ISSUER=no URL"}, nil},
+		"nothing but itself": {[]string{issuer}, []string{"EDUCATION_OIDC_AUDIENCE must be set", "EDUCATION_OIDC_TENANT_CLAIM must be set"}},
+		"no issuer":          {[]string{where}, []string{"EDUCATION_OIDC_ISSUER must be set"}},
+		"an issuer on http":  {[]string{"EDUCATION_OIDC_ISSUER=http://issuer.example", where, tenant}, []string{"EDUCATION_OIDC_ISSUER must be a URL"}},
+		"no signature":       {[]string{issuer, where, tenant, "EDUCATION_OIDC_ALGORITHMS=none"}, []string{"EDUCATION_OIDC_ALGORITHMS must be some of"}},
+		"values of no kind": {
+			[]string{issuer, where, tenant, "EDUCATION_OIDC_TENANT_KEY=x", "EDUCATION_OIDC_WITHOUT_TENANT=x", "EDUCATION_OIDC_CA_FILE=/does/not/exist"},
+			[]string{"EDUCATION_OIDC_TENANT_KEY must be one of", "EDUCATION_OIDC_WITHOUT_TENANT must be one of", "EDUCATION_OIDC_CA_FILE must be a file"},
+		},
+		"paths that are none": {
+			[]string{issuer, where, "EDUCATION_OIDC_TENANT_CLAIM=a..b", "EDUCATION_OIDC_VERB_CLAIMS=*", "EDUCATION_OIDC_NAME_CLAIMS=a."},
+			[]string{"EDUCATION_OIDC_TENANT_CLAIM must be made", "EDUCATION_OIDC_VERB_CLAIMS must be made", "EDUCATION_OIDC_NAME_CLAIMS must be made"},
+		},
+		"verbs of no pairs":   {[]string{issuer, where, tenant, "EDUCATION_OIDC_VERBS=Reader"}, []string{"EDUCATION_OIDC_VERBS must be pairs"}},
+		"verbs unheard of":    {[]string{issuer, where, tenant, "EDUCATION_OIDC_VERBS=Reader=look"}, []string{"EDUCATION_OIDC_VERBS must name"}},
+		"no file":             {[]string{"EDUCATION_OIDC_FILE=/does/not/exist"}, []string{"EDUCATION_OIDC_FILE must be a file that can be read"}},
+		"a file of no list":   {[]string{file(inFile)}, []string{"EDUCATION_OIDC_FILE must hold a list"}},
+		"an empty list":       {[]string{file("[]")}, []string{"EDUCATION_OIDC_FILE must hold at least one"}},
+		"two lists":           {[]string{file("[" + inFile + "][]")}, []string{"EDUCATION_OIDC_FILE must hold one list"}},
+		"an unknown member":   {[]string{file(`[{"tenant": "x"}]`)}, []string{"EDUCATION_OIDC_FILE must hold", `"tenant"`}},
+		"a fault in the file": {[]string{issuer, where, tenant, file("[" + inFile + `, {"issuer": "https://issuer.example"}]`)}, []string{"EDUCATION_OIDC_FILE, issuer 2: audience must be set", "issuer 2: tenantClaim must be set", "issuer 2: issuer names an issuer a second time"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, stderr := inForce(t, test.environment...)
+			if len(test.want) == 0 && stderr != "" {
+				t.Errorf("faults: %s", stderr)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("got %q, want %q in it", stderr, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,231 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	metering "go.opentelemetry.io/otel/metric/noop"
+	tracing "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/opencloud-eu/education/internal/ldapserver"
+	"github.com/opencloud-eu/education/pkg/access"
+	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/education/api"
+	"github.com/opencloud-eu/education/pkg/identity"
+	"github.com/opencloud-eu/education/pkg/identity/embedded"
+	"github.com/opencloud-eu/education/pkg/identity/remote"
+	"github.com/opencloud-eu/education/pkg/middleware"
+)
+
+// BenchmarkForeign measures whether the time of an answer tells a key that another tenant has from one that nobody has. It
+// asks for both in turns, and prints the medians and their difference, which should be below 5 %:
+//
+//	go test -run '^$' -bench Foreign -benchtime 2000x ./pkg/education/api
+func BenchmarkForeign(b *testing.B) {
+	for _, directory := range []struct {
+		name string
+		open func(*testing.B) *identity.Directory
+	}{{"embedded", embeddedForTenants}, {"OpenLDAP", openLDAPForTenants}} {
+		b.Run(directory.name, func(b *testing.B) {
+			stage := newTenantStage(b, directory.open(b))
+			for _, set := range education.EntitySets {
+				for _, property := range set.Properties {
+					if !property.Key || set == education.Schools && property.Name == "displayName" {
+						continue
+					}
+					b.Run(set.Singular+"/"+property.Name, func(b *testing.B) { stage.compare(b, set, property.Name) })
+				}
+			}
+		})
+	}
+}
+
+func embeddedForTenants(b *testing.B) *identity.Directory {
+	b.Helper()
+	bases := []string{benchmarkBase, "ou=groups,dc=opencloud,dc=eu", "ou=tenants,dc=opencloud,dc=eu"}
+	store, err := embedded.Open(embedded.Config{Path: filepath.Join(b.TempDir(), "directory.db"), Containers: bases})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = store.Close() })
+	directory, err := identity.New(identity.Config{Operations: store, UserBase: bases[0], ClassBase: bases[1], SchoolBase: bases[2]})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return directory
+}
+
+func openLDAPForTenants(b *testing.B) *identity.Directory {
+	b.Helper()
+	server := ldapserver.OpenLDAP(b)
+	client, err := remote.Open(remote.Config{
+		URIs: []string{server.URI}, BindDN: server.BindDN, Password: func() (string, error) { return server.Password, nil },
+		Bases: []string{server.UserBase, server.ClassBase, server.SchoolBase},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = client.Close() })
+	directory, err := identity.New(identity.Config{
+		Operations: client, UserBase: server.UserBase, ClassBase: server.ClassBase, SchoolBase: server.SchoolBase, LooseMatching: true,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return directory
+}
+
+// tenantStage has two tenants and the credential of the first.
+type tenantStage struct {
+	url string
+	// foreign are the keys of entities of the second tenant.
+	foreign map[string]map[string][]string
+}
+
+// perTenant is how many users and classes a tenant has.
+const perTenant = 200
+
+func newTenantStage(b *testing.B, directory *identity.Directory) *tenantStage {
+	b.Helper()
+	s := &tenantStage{foreign: map[string]map[string][]string{}}
+	var own string
+	for tenant := range 2 {
+		var school *education.Entity
+		for _, set := range education.EntitySets {
+			count := perTenant
+			if set == education.Schools {
+				count = 1
+			}
+			for i := range count {
+				entity := createNumbered(b, directory, set, school, fmt.Sprint(tenant, "-", i))
+				switch {
+				case set == education.Schools && tenant == 0:
+					school, own = entity, entity.ID()
+				case set == education.Schools:
+					school = entity
+					fallthrough
+				case tenant == 1:
+					s.note(entity)
+				}
+			}
+		}
+	}
+	credential := &access.Grant{Verbs: access.Read, Schools: []access.School{{ID: own}}}
+	routes := chi.NewRouter()
+	routes.Use(middleware.Chain(middleware.Options{
+		Logger: slog.New(slog.DiscardHandler), Tracers: tracing.NewTracerProvider(), Meters: metering.NewMeterProvider(), Patience: time.Minute,
+		Credentials: &access.Gate{Authenticators: []access.Authenticator{granted{credential}}},
+	})...)
+	routes.Mount("/", api.New(api.Config{Directory: directory}).Routes())
+	server := httptest.NewServer(routes)
+	b.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+// granted lets every token in.
+type granted struct{ grant *access.Grant }
+
+func (g granted) Authenticate(context.Context, string) (*access.Grant, error) { return g.grant, nil }
+
+func createNumbered(b *testing.B, directory *identity.Directory, set *education.EntitySet, school *education.Entity, number string) *education.Entity {
+	b.Helper()
+	body := map[string]any{"displayName": "n" + number, "externalId": "x" + number}
+	switch set {
+	case education.Schools:
+		body["schoolNumber"] = "s" + number
+	case education.Users:
+		body["onPremisesSamAccountName"] = "u" + number
+	case education.Classes:
+		body["classification"] = "course"
+	}
+	if school != nil && set != education.Schools {
+		body["schools@odata.bind"] = []string{"/schools/" + school.ID()}
+	}
+	encoded, _ := json.Marshal(body)
+	change, err := education.DecodeChange(set, education.CreateEntity, encoded, education.Rules{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	entity, err := directory.Create(b.Context(), set, change)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return entity
+}
+
+// note keeps the keys of a foreign entity.
+func (s *tenantStage) note(entity *education.Entity) {
+	if s.foreign[entity.Set.Name] == nil {
+		s.foreign[entity.Set.Name] = map[string][]string{}
+	}
+	for _, property := range entity.Set.Properties {
+		if text, ok := entity.Value(property).(string); ok && property.Key {
+			s.foreign[entity.Set.Name][property.Name] = append(s.foreign[entity.Set.Name][property.Name], text)
+		}
+	}
+}
+
+// compare asks for foreign keys and for those that nobody has, which differ from them in their last digits, in turns.
+func (s *tenantStage) compare(b *testing.B, set *education.EntitySet, property string) {
+	keys := s.foreign[set.Name][property]
+	var foreign, absent []time.Duration
+	for i := range b.N {
+		key := keys[i%len(keys)]
+		nobodys := key[:len(key)-1] + string("ghijk"[i%5])
+		if property == "id" {
+			nobodys = key[:len(key)-5] + fmt.Sprintf("%05x", i%0xfffff)
+			if slices.Contains(keys, nobodys) {
+				continue
+			}
+		}
+		// Each of the two is first as often as the other.
+		for turn := range 2 {
+			if (turn+i)%2 == 0 {
+				foreign = append(foreign, s.ask(b, set, property, key))
+			} else {
+				absent = append(absent, s.ask(b, set, property, nobodys))
+			}
+		}
+	}
+	theirs, nobodys := median(foreign), median(absent)
+	b.ReportMetric(float64(theirs.Nanoseconds()), "ns-foreign")
+	b.ReportMetric(float64(nobodys.Nanoseconds()), "ns-absent")
+	b.ReportMetric(100*float64(theirs-nobodys)/float64(nobodys), "%difference")
+}
+
+func median(durations []time.Duration) time.Duration {
+	slices.Sort(durations)
+	return durations[len(durations)/2]
+}
+
+// ask asks for an entity that the credential does not see, and returns how long the answer took.
+func (s *tenantStage) ask(b *testing.B, set *education.EntitySet, property, key string) time.Duration {
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.url+"/"+set.Name+"("+property+"='"+key+"')", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer x")
+	begin := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	took := time.Since(begin)
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusNotFound {
+		b.Fatalf("%s %s: got %d", property, key, response.StatusCode)
+	}
+	return took
+}
