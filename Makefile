@@ -41,6 +41,10 @@ programs: # the LDAP server and clients that tests run beside the service
 race: ## run the packages' tests under the race detector, long cases left out
 	$(GO) test -race -short -timeout 20m -parallel $(PARALLEL) $(RACE_PACKAGES)
 
+.PHONY: racewhole
+racewhole: programs ## run every test under the race detector, with a service that is built with it, too; half an hour
+	$(GO) test -race -count=1 -timeout 60m -parallel $(PARALLEL) ./...
+
 .PHONY: thorough
 thorough: programs ## run the directories' tests with the numbers that every change is too often for
 	EDUCATION_TEST_THOROUGH=true $(GO) test -count=1 -timeout 60m -parallel $(PARALLEL) ./pkg/identity/...
@@ -63,6 +67,16 @@ directories: programs ## run the acceptance suite on each of DIRECTORIES, server
 		EDUCATION_TEST_DIRECTORY=$$directory $(GO) test -count=1 -timeout 15m ./tests/acceptance || exit 1; \
 	done
 
+# What differs most between servers: what OpenCloud and its administrators do, the whole life of a school, and texts.
+SAMPLE := TestProvisioningSequence|TestOpenCloud|TestU18|TestSpecialTexts/users_passwordProfile|TestTokenOfASchool
+
+.PHONY: sample
+sample: programs ## run a part of the acceptance suite on OpenLDAP and 389-DS
+	@for directory in openldap 389ds; do \
+		echo "== a part of the acceptance suite on $$directory"; \
+		EDUCATION_TEST_DIRECTORY=$$directory $(GO) test -count=1 -timeout 5m -run '$(SAMPLE)' ./tests/acceptance || exit 1; \
+	done
+
 .PHONY: clients
 clients: build ## drive the built binary with the CLIENTS of other people (all); needs Node and npm
 	GO="$(GO)" scripts/clients $(CLIENTS)
@@ -73,7 +87,7 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 
 .PHONY: bench
 bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 .PHONY: soak
 soak: ## run the tests that need SOAKTIME (10m) to show anything
@@ -98,7 +112,7 @@ fmt: bin/.tools ## format the Go files
 	bin/gofumpt -w .
 
 .PHONY: check
-check: build lint race test ## all that must hold before a change lands
+check: build lint race test sample ## all that must hold before a change lands
 
 .PHONY: clean
 clean: ## remove what the targets above made; data directories stay
