@@ -37,6 +37,9 @@ import (
 // foreignTenants is how many tenants there are beside the one that is looked at, and how many in short mode.
 const foreignTenants, fewTenants = 49, 2
 
+// shortStep says that in short mode one of so many requests of a route is sent.
+const shortStep = 10
+
 // canary is a part of every text of a foreign tenant.
 const canary = "canary"
 
@@ -617,7 +620,10 @@ func TestIsolation(t *testing.T) { //nolint:paralleltest // It reads the process
 		calls := i.calls(r)
 		names := slices.Sorted(maps.Keys(calls))
 		succeeded := false
-		for _, kind := range names {
+		for n, kind := range names {
+			if testing.Short() && n%shortStep != 0 && kind != ownIDs+", "+plain {
+				continue
+			}
 			cells += 6
 			status := i.check(name+": "+kind, calls[kind])
 			succeeded = succeeded || status < 300
@@ -627,7 +633,7 @@ func TestIsolation(t *testing.T) { //nolint:paralleltest // It reads the process
 		}
 	})
 	t.Logf("%d cells", cells)
-	if cells < 5000 {
+	if cells < 5000 && !testing.Short() {
 		t.Errorf("%d cells are too few: the rows are not made any more", cells)
 	}
 }
