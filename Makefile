@@ -7,6 +7,10 @@ SOAKTIME ?= 10m
 # Packages whose tests run a second time under the race detector, without their long cases (testing.Short).
 RACE_PACKAGES := ./pkg/...
 
+# How many tests of a package run at the same time. Most of them wait for a server, a disk or a time-out, so they are more
+# than there are cores.
+PARALLEL ?= 4
+
 .DEFAULT_GOAL := help
 
 # The targets share two cores and one terminal, so that even `make -j` runs them one after the other.
@@ -26,7 +30,7 @@ run: build ## start the service with its defaults; Ctrl-C stops it
 
 .PHONY: test
 test: programs ## run every test, the conformance and acceptance suites included
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 20m -parallel $(PARALLEL) ./...
 
 # Where these cannot be installed, the tests that need them skip and say why.
 .PHONY: programs
@@ -35,7 +39,15 @@ programs: # the LDAP server and clients that tests run beside the service
 
 .PHONY: race
 race: ## run the packages' tests under the race detector, long cases left out
-	$(GO) test -race -short -timeout 20m $(RACE_PACKAGES)
+	$(GO) test -race -short -timeout 20m -parallel $(PARALLEL) $(RACE_PACKAGES)
+
+.PHONY: racewhole
+racewhole: programs ## run every test under the race detector, with a service that is built with it, too; half an hour
+	$(GO) test -race -count=1 -timeout 60m -parallel $(PARALLEL) ./...
+
+.PHONY: thorough
+thorough: programs ## run the directories' tests with the numbers that every change is too often for
+	EDUCATION_TEST_THOROUGH=true $(GO) test -count=1 -timeout 60m -parallel $(PARALLEL) ./pkg/identity/...
 
 .PHONY: conformance
 conformance: ## run the suite that defines a directory against every directory there is
@@ -53,6 +65,16 @@ directories: programs ## run the acceptance suite on each of DIRECTORIES, server
 	@for directory in $(DIRECTORIES); do \
 		echo "== the acceptance suite on $$directory"; \
 		EDUCATION_TEST_DIRECTORY=$$directory $(GO) test -count=1 -timeout 15m ./tests/acceptance || exit 1; \
+	done
+
+# What differs most between servers: what OpenCloud and its administrators do, the whole life of a school, and texts.
+SAMPLE := TestProvisioningSequence|TestOpenCloud|TestU18|TestSpecialTexts/users_passwordProfile|TestTokenOfASchool
+
+.PHONY: sample
+sample: programs ## run a part of the acceptance suite on OpenLDAP and 389-DS
+	@for directory in openldap 389ds; do \
+		echo "== a part of the acceptance suite on $$directory"; \
+		EDUCATION_TEST_DIRECTORY=$$directory $(GO) test -count=1 -timeout 5m -run '$(SAMPLE)' ./tests/acceptance || exit 1; \
 	done
 
 .PHONY: clients
@@ -90,7 +112,7 @@ fmt: bin/.tools ## format the Go files
 	bin/gofumpt -w .
 
 .PHONY: check
-check: build lint race test ## all that must hold before a change lands
+check: build lint race test sample ## all that must hold before a change lands
 
 .PHONY: clean
 clean: ## remove what the targets above made; data directories stay

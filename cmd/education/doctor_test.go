@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,7 +15,10 @@ import (
 	"github.com/opencloud-eu/education/pkg/identity/doctor"
 )
 
-func TestMain(m *testing.M) { ldapserver.Main(m) }
+func TestMain(m *testing.M) {
+	setDefault = func(*slog.Logger) {}
+	ldapserver.Main(m)
+}
 
 // examine runs education doctor and returns its exit status and what it prints.
 func examine(t *testing.T, environment []string, flags ...string) (status int, stdout, stderr string) {
@@ -60,7 +64,7 @@ func TestDoctor(t *testing.T) {
 		server.URI + "\n  ok       server.reachable     The server can be reached.\n",
 		"\n  warning  schema.uniquekeys    The schema lacks educationUniqueKey and educationPlaceholder in the class educationObject.\n",
 		"\n                                Load deploy/openldap/schema/education.ldif,",
-		"\nerrors: 0, warnings: 2, notes: 2, in order: ",
+		"\nerrors: 0, warnings: 2, notes: 3, in order: ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not print %q:\n%s", want, text)

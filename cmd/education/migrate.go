@@ -48,7 +48,7 @@ func (c migrateCommand) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	logger := own.logger(p.stderr)
-	slog.SetDefault(logger)
+	setDefault(logger)
 	out := newMigrationOutput(p.stdout, p.stderr, c.JSON, c.Apply)
 	summary, err := c.run(ctx, p, own, out, logger)
 	if ctx.Err() != nil {

@@ -53,9 +53,13 @@ func (serveCommand) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	logger := s.logger(p.stderr)
-	slog.SetDefault(logger)
+	setDefault(logger)
 	return s.serve(ctx, logger, p.stdout)
 }
+
+// setDefault makes a command's logger that of packages which are given none. It belongs to the process, so tests, which run
+// many commands in one, leave it as it is.
+var setDefault = slog.SetDefault
 
 // logger returns the logger that the settings ask for: text for a person at a terminal, JSON for a program.
 func (s *settings) logger(stderr io.Writer) *slog.Logger {

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/big"
 	"net"
@@ -187,6 +188,17 @@ func TestServeKeepsEverything(t *testing.T) {
 	}
 	if got, want := about.Mode().Perm(), os.FileMode(0o700); got != want {
 		t.Errorf("mode of the data folder: got %v, want %v", got, want)
+	}
+}
+
+// TestServeKeepsToItsLog holds that a service which tests start does not become the log of everything else in the process:
+// its first lines would not be its own then.
+func TestServeKeepsToItsLog(t *testing.T) {
+	t.Parallel()
+	before := slog.Default()
+	start(t, t.TempDir())
+	if slog.Default() != before {
+		t.Error("the service's log is that of the process")
 	}
 }
 

@@ -28,6 +28,8 @@ type Fate struct {
 	wait time.Duration
 	// pace is the time that each octet of the message takes.
 	pace time.Duration
+	// instead, unless empty, takes the place of the message.
+	instead string
 }
 
 type ending int
@@ -56,6 +58,9 @@ func Late(wait time.Duration) Fate { return Fate{wait: wait} }
 
 // Trickle hands the message on octet by octet, each of which takes a while.
 func Trickle(pace time.Duration) Fate { return Fate{pace: pace} }
+
+// Instead hands on other octets in the message's place.
+func Instead(octets []byte) Fate { return Fate{instead: string(octets)} }
 
 // A Fault decides about messages. It is called by several goroutines at the same time.
 type Fault func(*Message) Fate

@@ -90,6 +90,9 @@ func (l *link) deliver(to net.Conn, text []byte, fate Fate) bool {
 	if !l.pause(fate.wait) {
 		return false
 	}
+	if fate.instead != "" {
+		text = []byte(fate.instead)
+	}
 	switch {
 	case fate.ending == isLost:
 		return true

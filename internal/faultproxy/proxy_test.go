@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,6 +167,17 @@ func TestFates(t *testing.T) {
 				t.Errorf("the server got the request: %v", got)
 			}
 		})
+	}
+}
+
+// TestInstead holds that a client gets other octets in the place of a message, and all others as they are.
+func TestInstead(t *testing.T) {
+	t.Parallel()
+	proxy := New(t, newFakeServer(t).address)
+	proxy.Set(Entry(1, Instead(wire.AppendResponse(nil, 1, &wire.Response{Tag: wire.TagSearchDone}))))
+	tags, err := connect(t, proxy).ask(aSearch, 10*time.Second)
+	if want := []wire.Tag{wire.TagSearchEntry, wire.TagSearchDone}; err != nil || !slices.Equal(tags, want) {
+		t.Errorf("got %v and %v, want %v", tags, err, want)
 	}
 }
 

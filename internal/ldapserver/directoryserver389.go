@@ -31,6 +31,9 @@ func DirectoryServer389(t testing.TB, options ...Option) *Server {
 
 func require389(t testing.TB) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a 389 Directory Server takes long to start; the run without -short has one")
+	}
 	Require(t, "389-ds-base", "ns-slapd", "dscreate", "ldapmodify")
 }
 
@@ -42,6 +45,8 @@ type directoryServer389 struct {
 	source
 	// folder holds all files of the server. To lib389 it is the root of the file system (its PREFIX).
 	folder string
+	// database, unless empty, is where the database is instead.
+	database string
 }
 
 func start389(folder string, wanted settings) (*Server, error) {
@@ -52,20 +57,34 @@ func start389(folder string, wanted settings) (*Server, error) {
 func setUp389(folder string, wanted settings) (*Server, error) {
 	d := &directoryServer389{folder: folder}
 	server := newServer(d)
+	var err error
+	if server.memory, err = memoryFolder(); err != nil {
+		return nil, err
+	}
+	d.database = server.memory
+	if err := d.prepare(server, wanted); err != nil {
+		server.end()
+		return nil, err
+	}
+	return server, nil
+}
+
+// prepare makes the files of a server.
+func (d *directoryServer389) prepare(server *Server, wanted settings) error {
 	server.Admin = Account{"cn=Directory Manager", adminPassword}
 	server.Socket = d.file("run/slapd-" + instance + ".socket")
 	server.SocketURI = "ldapi://" + url.QueryEscape(server.Socket)
 	server.LogFile, server.output = d.file("var/log/dirsrv/slapd-"+instance+"/access"), d.file("output")
 	if err := server.choosePorts(wanted); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.copyFiles(wanted); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.makeRoot(); err != nil {
-		return nil, err
+		return err
 	}
-	return server, d.setUp(server, wanted)
+	return d.setUp(server, wanted)
 }
 
 // copyFiles copies the files of deploy/389ds with the changes that were wished for, and adds the database of the tests'
@@ -154,6 +173,9 @@ func (d *directoryServer389) defaults(userName, groupName string) func(string) s
 	lines := map[string]string{
 		"prefix": d.folder, "data_dir": d.file("share"), "inst_dir": d.file("lib/slapd-{instance_name}"),
 		"with_systemd": "0", "user": userName, "group": groupName,
+	}
+	if d.database != "" {
+		lines["db_dir"] = filepath.Join(d.database, "db")
 	}
 	return func(text string) string {
 		text = elsewhere.ReplaceAllString(text, "${1}"+d.folder+"${2}${3}")

@@ -138,7 +138,7 @@ func (l *openLDAP) copyFiles(server *Server, wanted settings) error {
 		}
 	}
 	if wanted.replica > 0 {
-		return nil
+		return l.change("database.ldif", wanted.changeOpenLDAP)
 	}
 	if err := os.Mkdir(l.file("data-tests"), 0o700); err != nil {
 		return err
@@ -154,6 +154,9 @@ func (l *openLDAP) copyFiles(server *Server, wanted settings) error {
 
 // changeOpenLDAP makes the wished changes in the text of database.ldif.
 func (s settings) changeOpenLDAP(text string) string {
+	if !s.durable {
+		text = strings.Replace(text, "olcDbIndex:", "olcDbNoSync: TRUE\nolcDbIndex:", 1)
+	}
 	if s.plainSchema {
 		text = remove(`^olcDbIndex: education.*\n`, `^dn: olcOverlay=(.+\n)+`)(text)
 	}
@@ -167,12 +170,13 @@ func (s settings) changeOpenLDAP(text string) string {
 	return text
 }
 
-// everyTree turns the access rules of one tree into those of all trees below testSuffix.
+// everyTree turns the access rules of one tree into those of all trees below testSuffix. slapd goes through them for each
+// comparison of a filter with an entry, and regular expressions are slow, those with a group in front most of all.
 var everyTree = strings.NewReplacer(
 	`to dn.regex="^ou=(users|groups|tenants),@SUFFIX@$"`, `to dn.regex="^ou=(users|groups|tenants),ou=[^,]+,`+testSuffix+`$"`,
-	`to dn.children="ou=users,@SUFFIX@"`, `to dn.regex="^.+,ou=users,ou=[^,]+,`+testSuffix+`$"`,
-	`to dn.children="ou=groups,@SUFFIX@"`, `to dn.regex="^.+,ou=groups,ou=[^,]+,`+testSuffix+`$"`,
-	`to dn.children="ou=tenants,@SUFFIX@"`, `to dn.regex="^.+,ou=tenants,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=users,@SUFFIX@"`, `to dn.regex=",ou=users,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=groups,@SUFFIX@"`, `to dn.regex=",ou=groups,ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.children="ou=tenants,@SUFFIX@"`, `to dn.regex=",ou=tenants,ou=[^,]+,`+testSuffix+`$"`,
 )
 
 var (

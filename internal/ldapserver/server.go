@@ -62,6 +62,8 @@ type Server struct {
 
 	flavour flavour
 	process *process
+	// memory is the folder of what the server keeps in memory instead of on disk, empty if there is none.
+	memory string
 	// output is the file with what the program prints, and port and securePort are its ports for ldap and ldaps.
 	output           string
 	port, securePort int
@@ -116,6 +118,9 @@ func (s *Server) Subtree(t testing.TB) Bases {
 	defer s.growing.Unlock()
 	bases, err := s.flavour.addTree(s, s.trees, t.Name())
 	s.trees++
+	if err != nil && !s.process.running() {
+		t.Fatalf("a tree of the test's own: the server has ended: %v\n%s", err, tail(s.output))
+	}
 	if err != nil {
 		t.Fatalf("a tree of the test's own: %v", err)
 	}
@@ -211,7 +216,8 @@ func (s *Server) start() error {
 		if !process.running() {
 			return fmt.Errorf("the server ended at its start:\n%s", tail(s.output))
 		}
-		if s.answers() {
+		// Who answers may be another server, which has taken the port before this one; that one ends then.
+		if s.answers() && process.running() {
 			return nil
 		}
 	}
@@ -229,8 +235,11 @@ func (s *Server) answers() bool {
 	return true
 }
 
-// end ends the server whatever state it is in.
+// end ends the server whatever state it is in, for good.
 func (s *Server) end() {
+	if s.memory != "" {
+		defer func() { _ = os.RemoveAll(s.memory) }()
+	}
 	if s.process == nil || !s.process.running() {
 		return
 	}
@@ -257,6 +266,7 @@ func startFresh(folder string, setUp func(folder string) (*Server, error)) (*Ser
 		if failed = server.start(); failed == nil {
 			return server, nil
 		}
+		server.end()
 		if !strings.Contains(failed.Error(), "ddress already in use") {
 			break
 		}

@@ -62,7 +62,7 @@ var Users = (&EntitySet{
 			Name: username, Type: String, Attribute: "uid", Required: true, Check: checkHumanKey, Filter: ByText, Searchable: true, Substrings: true,
 			Unique: Everywhere, UniqueName: "username", Key: true,
 		},
-		{Name: "mail", Type: String, Attribute: "mail", Check: "email,ascii,max=256", Filter: ByText, Searchable: true, Substrings: true},
+		{Name: "mail", Type: String, Attribute: "mail", Check: "email,ascii,mailbox,max=256", Filter: ByText, Searchable: true, Substrings: true},
 		{Name: "givenName", Type: String, Attribute: "givenName", Check: checkText, Filter: ByText, Searchable: true, Substrings: true},
 		{Name: "surname", Type: String, Attribute: "sn", Check: checkText, Filter: ByText, Searchable: true, Substrings: true},
 		{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ func newValidator() *validator.Validate {
 		"plain":   func(text string) bool { return strings.ContainsFunc(text, isVisible) },
 		"text":    func(text string) bool { return strings.IndexFunc(text, unicode.IsControl) < 0 },
 		"prose":   func(text string) bool { return strings.IndexFunc(text, isControlInProse) < 0 },
+		"mailbox": isMailbox,
 		"isuuid":  IsID,
 		"notuuid": func(text string) bool { return !IsID(text) },
 	}
@@ -38,6 +40,20 @@ func newValidator() *validator.Validate {
 // isVisible reports whether r is a letter, number, punctuation mark or symbol. A value without one can neither be seen
 // nor found: the matching rules of LDAP (RFC 4518, section 2.2) drop most of the other characters.
 func isVisible(r rune) bool { return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) }
+
+// The largest lengths of the two parts of an e-mail address in octets (RFC 5321, sections 4.5.3.1.1 and 4.5.3.1.2). No server
+// has to take more.
+const (
+	maxLocalPart = 64
+	maxDomain    = 255
+)
+
+// isMailbox reports whether the parts of an e-mail address are no longer than every server takes. A quoted local part can
+// hold an at sign, a domain cannot.
+func isMailbox(address string) bool {
+	at := strings.LastIndexByte(address, '@')
+	return at <= maxLocalPart && len(address)-at-1 <= maxDomain
+}
 
 // isControlInProse reports whether r is a control character that has no place in a text of several lines.
 func isControlInProse(r rune) bool {
@@ -72,6 +88,8 @@ func sentence(faults validator.ValidationErrors) string {
 		return "must be at most " + fault.Param() + " characters long"
 	case "email", "ascii":
 		return "must be an e-mail address"
+	case "mailbox":
+		return fmt.Sprintf("must have at most %d octets before the at sign, and %d behind it", maxLocalPart, maxDomain)
 	case "oneofci":
 		return "must be one of " + strings.Join(strings.Fields(fault.Param()), ", ")
 	case "isuuid":

@@ -2,6 +2,7 @@ package odata
 
 import (
 	"maps"
+	"mime"
 	"net/url"
 	"slices"
 	"strconv"
@@ -288,18 +289,33 @@ func parseCount(value string) (bool, error) {
 	return false, Errorf(InvalidRequest, OptionCount, "$count must be true or false")
 }
 
-// parseFormat accepts the names of the one format there is, with its parameter (OData protocol, section 11.2.11).
+// parseFormat accepts the names of the one format there is (OData protocol, section 11.2.11), with the amount of control
+// information and the one character set that JSON has (RFC 8259, section 8.1).
 func parseFormat(value string) (Metadata, error) {
-	name, parameter, given := strings.Cut(strings.ToLower(value), ";")
-	switch strings.TrimSpace(name) {
-	case "json", "application/json":
-		if !given {
-			return "", nil
-		}
-		key, text, _ := strings.Cut(strings.TrimSpace(parameter), "=")
-		if level, ok := ParseMetadata(text); ok && key == "odata.metadata" {
+	name, parameters, err := mime.ParseMediaType(value)
+	if err == nil && (name == "json" || name == "application/json") {
+		if level, ok := metadataOf(parameters); ok {
 			return level, nil
 		}
 	}
-	return "", Errorf(InvalidRequest, OptionFormat, "$format must be json, perhaps with odata.metadata=none, minimal or full: application/json;odata.metadata=full")
+	return "", Errorf(InvalidRequest, OptionFormat, "$format must be json, perhaps with odata.metadata=none, minimal or full, and with charset=utf-8: application/json;odata.metadata=full")
+}
+
+// metadataOf reads the parameters of JSON. Without odata.metadata the amount is empty. A parameter that means something
+// else is not ok.
+func metadataOf(parameters map[string]string) (level Metadata, ok bool) {
+	for name, text := range parameters {
+		switch name {
+		case "charset":
+			ok = strings.EqualFold(text, "utf-8")
+		case "odata.metadata":
+			level, ok = ParseMetadata(text)
+		default:
+			ok = false
+		}
+		if !ok {
+			return "", false
+		}
+	}
+	return level, true
 }

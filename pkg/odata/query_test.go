@@ -137,7 +137,7 @@ func TestParseQueryNumbers(t *testing.T) {
 		OptionTop:    {"-1", "+5", "%2B5", "1e3", "1.0", "0x10", "1_000", "five", "'5'", "%205", "5%20", "2147483648", "٣", strings.Repeat("9", 100)},
 		OptionSkip:   {"-1", "+5", "%2B5", "1e3", "2147483648"},
 		OptionCount:  {"1", "0", "t", "yes", "'true'", "null", "%20true"},
-		OptionFormat: {"xml", "atom", "application/xml", "application/json;odata.metadata=all", "application/json;odata.metadata", "json;charset=utf-8", "json;", "text/json", "*"},
+		OptionFormat: {"xml", "atom", "application/xml", "application/json;odata.metadata=all", "application/json;odata.metadata", "json;charset=utf-16", "json;charset=utf-8;odata.metadata=all", "json;odata.metadata=full;odata.metadata=none", "json;x=y", "text/json", "*"},
 	}
 	for option, values := range values {
 		for _, value := range append(values, "", "%20") {
@@ -153,6 +153,9 @@ func TestParseFormat(t *testing.T) {
 		"json": "", "JSON": "", "application/json": "",
 		"application/json;odata.metadata=full": MetadataFull, "json; odata.metadata=NONE": MetadataNone,
 		"Application/Json;OData.Metadata=minimal": MetadataMinimal,
+		"application/json;charset=utf-8":          "", "json; charset=%22UTF-8%22": "",
+		"application/json;charset=utf-8;odata.metadata=full":  MetadataFull,
+		"application/json;odata.metadata=none; charset=utf-8": MetadataNone,
 	} {
 		query, err := ParseQuery(OptionFormat+"="+value, everything)
 		if err != nil || query.Metadata != want {

@@ -29,8 +29,11 @@ const (
 	serverPatience = time.Second
 )
 
-// binary is the path of the service, built once by TestMain.
-var binary string
+// binary is the path of the service, built once by TestMain with the buildFlags.
+var (
+	binary     string
+	buildFlags []string
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -43,7 +46,7 @@ func run(m *testing.M) int {
 	defer func() { _ = os.RemoveAll(folder) }()
 	defer ldapserver.EndShared()
 	binary = filepath.Join(folder, "education")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/education")
+	build := exec.Command("go", slices.Concat([]string{"build"}, buildFlags, []string{"-o", binary, "../../cmd/education"})...)
 	if output, err := build.CombinedOutput(); err != nil {
 		return failed(fmt.Errorf("the service does not build: %w\n%s", err, output))
 	}

@@ -35,7 +35,7 @@ func (a *API) metadataLevel(r *http.Request, query *odata.Query) (odata.Metadata
 		return query.Metadata, nil
 	}
 	level, best := odata.MetadataMinimal, 0.0
-	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
+	for part := range elements(r, "Accept") {
 		name, parameters, err := mime.ParseMediaType(part)
 		weight := weightOf(parameters)
 		if err != nil || name != mediaJSON || weight == 0 {

@@ -27,7 +27,7 @@ type onOpenLDAP struct {
 
 func newOnOpenLDAP(b *testing.B) *onOpenLDAP {
 	b.Helper()
-	server := ldapserver.OpenLDAP(b)
+	server := ldapserver.OpenLDAP(b, ldapserver.Durable())
 	client, err := remote.Open(remote.Config{
 		URIs: []string{server.URI}, BindDN: server.BindDN, Password: func() (string, error) { return server.Password, nil },
 		Bases: []string{server.UserBase, server.ClassBase, server.SchoolBase},

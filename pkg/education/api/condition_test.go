@@ -227,6 +227,8 @@ func TestMetadataLevels(t *testing.T) {
 		{"full", "application/json; odata.metadata=full; charset=utf-8", "", full},
 		{"full, in another case", "Application/JSON;OData.Metadata=FULL", "", full},
 		{"another type", "text/html;odata.metadata=full", "", minimal},
+		{"in another's parameter", `text/html;title="x, application/json;odata.metadata=full"`, "", minimal},
+		{"a comma in a parameter of its own", `application/json;x="a, b";odata.metadata=full`, "", full},
 		{"excluded", "application/json, application/json;odata.metadata=x;q=0", "", minimal},
 		{"the heavier one without a level", "application/json, application/json;odata.metadata=full;q=0.1", "", minimal},
 		{"the heavier one", "application/json;odata.metadata=none;q=0.5, application/json;odata.metadata=full", "", full},

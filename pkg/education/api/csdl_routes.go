@@ -31,18 +31,24 @@ func (a *API) Metadata() chi.Router {
 
 // serviceDocument lists what a client can begin with (OData protocol, section 11.1.1).
 func (a *API) serviceDocument(w http.ResponseWriter, r *http.Request) error {
-	if _, err := odata.ParseQuery(r.URL.RawQuery, odata.Resource{Options: []string{odata.OptionFormat}}); err != nil {
+	query, err := odata.ParseQuery(r.URL.RawQuery, odata.Resource{Options: []string{odata.OptionFormat}})
+	if err != nil {
+		return err
+	}
+	level, err := a.metadataLevel(r, query)
+	if err != nil {
 		return err
 	}
 	body := []byte("{")
-	if !a.rules.Compatible {
-		body = appendName(body, "@odata.context")
+	if level != odata.MetadataNone {
+		body = appendName(body, annotationContext)
 		body = appendString(body, serverURL(r)+strings.TrimRight(r.URL.EscapedPath(), "/")+"/$metadata")
 	}
 	body = appendJSON(appendName(body, "value"), []map[string]string{
 		{"name": csdlSingleton, "kind": "Singleton", "url": csdlSingleton},
 	})
-	w.Header().Set("Content-Type", mediaJSON)
+	w.Header().Set("Content-Type", a.contentType(level))
+	w.Header().Set("Vary", "Accept")
 	_, _ = w.Write(append(body, "}\n"...))
 	return nil
 }
@@ -73,8 +79,9 @@ func metadata(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// formatXML is a query part that asks for XML and nothing else. No other resource has that format.
-var formatXML = regexp.MustCompile(`^(?i:(\$|%24)format=(application(/|%2F))?xml)$`)
+// formatXML is a query part that asks for XML in the one encoding there is, and for nothing else. No other resource has
+// that format.
+var formatXML = regexp.MustCompile(`^(?i:(\$|%24)format=(application(/|%2F))?xml((;|%3B)charset=utf-8)?)$`)
 
 // metadataFormat returns the media type that a request for the metadata wants. $format counts before the Accept header
 // (OData protocol, section 11.2.10).
@@ -89,18 +96,17 @@ func metadataFormat(r *http.Request) (string, error) {
 	if strings.Trim(query, "&") != "" {
 		return mediaJSON, nil // The one option there is has the one value that is left.
 	}
-	accept := strings.Join(r.Header.Values("Accept"), ",")
-	if quality(accept, mediaJSON) > quality(accept, mediaXML) {
+	if quality(r, mediaJSON) > quality(r, mediaXML) {
 		return mediaJSON, nil
 	}
 	return mediaXML, nil
 }
 
-// quality returns how much an Accept header wants a media type that it names (RFC 9110, section 12.5.1), or 0. Ranges
+// quality returns how much the Accept header wants a media type that it names (RFC 9110, section 12.5.1), or 0. Ranges
 // such as */* name none.
-func quality(accept, media string) float64 {
+func quality(r *http.Request, media string) float64 {
 	best := 0.0
-	for part := range strings.SplitSeq(accept, ",") {
+	for part := range elements(r, "Accept") {
 		name, parameters, err := mime.ParseMediaType(part)
 		if err != nil || name != media {
 			continue

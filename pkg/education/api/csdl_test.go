@@ -378,9 +378,12 @@ func TestMetadataFormat(t *testing.T) {
 		{"JSON rather", "", "application/json, application/xml;q=0.5", mediaJSON},
 		{"no JSON", "", "application/json;q=0", mediaXML},
 		{"malformed", "", "application/json;q=x, ;;", mediaXML},
+		{"JSON in another's parameter", "", `text/html;title="x, application/json"`, mediaXML},
 		{"$format=json", "?$format=json", "application/xml", mediaJSON},
 		{"$format escaped", "?%24FORMAT=application%2Fjson", "", mediaJSON},
 		{"$format=xml", "?$format=xml", "application/json", mediaXML},
+		{"$format with a character set", "?$format=application/xml;charset=utf-8", "application/json", mediaXML},
+		{"$format of JSON with a character set", "?$format=application/json;charset=utf-8", "application/xml", mediaJSON},
 		{"$format=application/xml", "?%24format=application%2fxml", "application/json", mediaXML},
 	}
 	for _, test := range tests {
@@ -406,6 +409,7 @@ func TestMetadataRefuses(t *testing.T) {
 			target string
 		}{
 			"$format=pdf":                 {odata.InvalidRequest, "$format"},
+			"$format=xml;charset=utf-16":  {odata.InvalidRequest, "$format"},
 			"$format=":                    {odata.InvalidRequest, "$format"},
 			"$format=json&$format=json":   {odata.InvalidRequest, "$format"},
 			"$format=xml&$top=1":          {odata.InvalidRequest, "$format"},
@@ -429,29 +433,40 @@ func TestMetadataRefuses(t *testing.T) {
 
 func TestServiceDocument(t *testing.T) {
 	t.Parallel()
-	const value = `"value":[{"kind":"Singleton","name":"education","url":"education"}]}` + "\n"
+	const (
+		value   = `"value":[{"kind":"Singleton","name":"education","url":"education"}]}` + "\n"
+		context = `{"@odata.context":"http://education.example/graph/v1.0/$metadata",`
+	)
 	tests := []struct {
-		name, path string
-		rules      education.Rules
-		want       string
+		name, path, accept string
+		rules              education.Rules
+		level, want        string
 	}{
-		{"with the root", "/graph/v1.0/", contract, `{"@odata.context":"http://education.example/graph/v1.0/$metadata",` + value},
-		{"without a slash", "/graph/v1.0", contract, `{"@odata.context":"http://education.example/graph/v1.0/$metadata",` + value},
-		{"without the root", "/v1.0/?$format=json", contract, `{"@odata.context":"http://education.example/v1.0/$metadata",` + value},
-		{"compatibility", "/v1.0/", compatible, "{" + value},
+		{"with the root", "/graph/v1.0/", "", contract, "minimal", context + value},
+		{"without a slash", "/graph/v1.0", "", contract, "minimal", context + value},
+		{"without the root", "/v1.0/?$format=json", "", contract, "minimal", `{"@odata.context":"http://education.example/v1.0/$metadata",` + value},
+		{"no control information", "/graph/v1.0/?$format=application/json;odata.metadata=none", "", contract, "none", "{" + value},
+		{"none, by the header", "/graph/v1.0/", "application/json;odata.metadata=none", contract, "none", "{" + value},
+		{"full", "/graph/v1.0/", "application/json;odata.metadata=full", contract, "full", context + value},
+		{"compatibility", "/v1.0/", "application/json;odata.metadata=full", compatible, "", "{" + value},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			response := askMetadata(metadataService(test.rules), test.path, "")
+			response := askMetadata(metadataService(test.rules), test.path, test.accept)
 			if got := response.Body.String(); response.Code != http.StatusOK || got != test.want {
 				t.Errorf("got %d %s, want 200 %s", response.Code, got, test.want)
 			}
-			if got := response.Header().Get("Content-Type"); got != mediaJSON {
-				t.Errorf("Content-Type: got %q, want %q", got, mediaJSON)
+			media := mediaJSON
+			if test.level != "" {
+				media += ";odata.metadata=" + test.level
+			}
+			if got := response.Header(); got.Get("Content-Type") != media || got.Get("Vary") != "Accept" {
+				t.Errorf("got %v, want the Content-Type %q, and that it varies by Accept", got, media)
 			}
 		})
 	}
+	checkFault(t, askMetadata(metadataService(contract), "/v1.0/", "application/json;odata.metadata=all"), odata.InvalidRequest, "Accept")
 }
 
 // TestServiceDocumentBehindAProxy holds that the origin that clients see begins the context.

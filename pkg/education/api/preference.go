@@ -16,15 +16,14 @@ const (
 	returnRepresentation = "representation"
 )
 
-// preference returns the value of a preference in the Prefer header fields (RFC 7240). Names count in any case.
+// preference returns the value of a preference in the Prefer header fields (RFC 7240). Names count in any case,
+// and of several with one name the first (section 2).
 func preference(r *http.Request, name string) (string, bool) {
-	for _, field := range r.Header.Values("Prefer") {
-		for part := range strings.SplitSeq(field, ",") {
-			part, _, _ = strings.Cut(part, ";")
-			key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-			if strings.EqualFold(strings.TrimSpace(key), name) {
-				return strings.Trim(strings.TrimSpace(value), `"`), true
-			}
+	for element := range elements(r, "Prefer") {
+		element, _, _ = cutUnquoted(element, ';')
+		key, value, _ := strings.Cut(element, "=")
+		if strings.EqualFold(strings.TrimSpace(key), name) {
+			return unquoted(strings.TrimSpace(value)), true
 		}
 	}
 	return "", false

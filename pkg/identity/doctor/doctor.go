@@ -101,6 +101,7 @@ var checks = []check{
 	{"limits.time", "how long a search may take", Reading, askTimeLimit},
 	{"unique", "whether unique keys are enforced", Writing, askUnique},
 	{"unique.serialized", "whether unique keys are enforced between writers", Writing, askSerialized},
+	{"unique.usernames", "whether usernames are unique beside unique keys", Writing, askUsernames},
 	{"references", "whether links follow the entries they lead to", Writing, askReferences},
 	{"password", "whether passwords can be verified", Writing, askPassword},
 	{"clock", "whether the clocks agree", Writing, askClock},

@@ -36,6 +36,9 @@ func with(findings map[string]doctor.Severity, id string, severity doctor.Severi
 	return findings
 }
 
+// usernames is how OpenLDAP keeps usernames unique, whoever makes users.
+const usernames = "serialize ldap:///ou=users,dc=opencloud,dc=eu?uid?sub?(objectClass=openCloudEducationUser)"
+
 // TestOpenLDAP examines servers that lack one thing each, and holds that this is found, nothing else, and that the
 // directory stays as it was.
 func TestOpenLDAP(t *testing.T) {
@@ -56,6 +59,7 @@ func TestOpenLDAP(t *testing.T) {
 			options: []ldapserver.Option{ldapserver.PlainSchema()},
 			want: map[string]doctor.Severity{
 				"schema.uniquekeys": doctor.Warning, "references": doctor.Warning, "unique": doctor.Note, "unique.serialized": doctor.Note,
+				"unique.usernames": doctor.Note,
 			},
 		},
 		{
@@ -76,21 +80,28 @@ func TestOpenLDAP(t *testing.T) {
 		{
 			name:  "no unique overlay",
 			spoil: func(t *testing.T, admin *ldap.Conn) { remove(t, admin, unique) },
-			want:  map[string]doctor.Severity{"unique": doctor.Error, "unique.serialized": doctor.Error},
+			want:  map[string]doctor.Severity{"unique": doctor.Error, "unique.serialized": doctor.Error, "unique.usernames": doctor.Note},
 		},
 		{
 			name: "uniqueness that is not serialized",
 			spoil: func(t *testing.T, admin *ldap.Conn) {
-				replace(t, admin, unique, "olcUniqueURI", "ldap:///dc=opencloud,dc=eu?educationUniqueKey?sub")
+				replace(t, admin, unique, "olcUniqueURI", "ldap:///dc=opencloud,dc=eu?educationUniqueKey?sub", usernames)
 			},
 			want: map[string]doctor.Severity{"unique.serialized": doctor.Error},
 		},
 		{
 			name: "uniqueness for users alone",
 			spoil: func(t *testing.T, admin *ldap.Conn) {
-				replace(t, admin, unique, "olcUniqueURI", "serialize ldap:///ou=users,dc=opencloud,dc=eu?educationUniqueKey?sub")
+				replace(t, admin, unique, "olcUniqueURI", "serialize ldap:///ou=users,dc=opencloud,dc=eu?educationUniqueKey?sub", usernames)
 			},
 			want: map[string]doctor.Severity{"unique": doctor.Error},
+		},
+		{
+			name: "uniqueness of keys alone",
+			spoil: func(t *testing.T, admin *ldap.Conn) {
+				replace(t, admin, unique, "olcUniqueURI", "serialize ldap:///dc=opencloud,dc=eu?educationUniqueKey?sub")
+			},
+			want: map[string]doctor.Severity{"unique.usernames": doctor.Note},
 		},
 		{
 			name:  "no refint overlay",
@@ -127,13 +138,13 @@ func TestOpenLDAP(t *testing.T) {
 				replace(t, admin, database, "olcAccess", `{0}to attrs=userPassword by * auth`, `{1}to * by dn.exact="`+service+`" read`)
 			},
 			want: with(unknowable("postread", "assertion", "access.anonymous", "access.passwords", "limits.size", "unique", "unique.serialized",
-				"references", "password", "clock", "indexes.keys", "indexes.filters"), "access.write", doctor.Error),
+				"unique.usernames", "references", "password", "clock", "indexes.keys", "indexes.filters"), "access.write", doctor.Error),
 		},
 		{
 			name:  "a replica that takes no changes",
 			spoil: func(t *testing.T, admin *ldap.Conn) { replace(t, admin, database, "olcReadOnly", "TRUE") },
 			want: with(unknowable("postread", "assertion", "access.anonymous", "access.passwords", "limits.size", "unique", "unique.serialized",
-				"references", "password", "clock", "indexes.keys", "indexes.filters"), "access.write", doctor.Error),
+				"unique.usernames", "references", "password", "clock", "indexes.keys", "indexes.filters"), "access.write", doctor.Error),
 		},
 		{
 			name: "users cannot sign in",

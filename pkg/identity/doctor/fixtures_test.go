@@ -22,13 +22,11 @@ const (
 	refint   = "olcOverlay={1}refint," + database
 )
 
-// startServer starts a server that does not wait for its disk, and a session of its administrator.
+// startServer starts a server, and a session of its administrator.
 func startServer(t *testing.T, options ...ldapserver.Option) (*ldapserver.Server, *ldap.Conn) {
 	t.Helper()
 	server := ldapserver.OpenLDAP(t, options...)
-	admin := server.Connect(t, server.Admin)
-	replace(t, admin, database, "olcDbNoSync", "TRUE")
-	return server, admin
+	return server, server.Connect(t, server.Admin)
 }
 
 // configOf returns how the doctor examines servers, the first of which says where the entries are.

@@ -75,6 +75,31 @@ func (p *patient) enforces(ctx context.Context, set *education.EntitySet) (bool,
 	return err != nil, nil
 }
 
+// askUsernames makes two users without unique keys who have the same username, as another program would.
+func askUsernames(ctx context.Context, p *patient) (verdict, error) {
+	without := wire.Attribute{Type: attributeUniqueKey}
+	name := wire.Attribute{Type: renaming[education.Users], Values: []string{p.throwaways.name()}}
+	holder, err := p.throwaways.add(ctx, education.Users, without, name)
+	if err != nil {
+		return verdict{}, err
+	}
+	defer p.throwaways.remove(ctx, holder)
+	second, err := p.throwaways.add(ctx, education.Users, without, name)
+	switch {
+	case hasCode(err, wire.ResultConstraintViolation):
+		return ok("The server lets no two users have the same username, whoever makes them."), nil
+	case err != nil:
+		return verdict{}, err
+	}
+	p.throwaways.remove(ctx, second)
+	return verdict{
+		Note, "The server lets two users have the same username if one of them has no unique keys, as users that another program makes.",
+		"Where another program makes users, a username can get a second holder until the service looks for them again.",
+		"Have the server keep uid unique among users as it keeps unique keys: see " + p.place(topicUnique) +
+			"; or set EDUCATION_LDAP_OTHER_WRITERS=yes where another program makes users.",
+	}, nil
+}
+
 // The number of writers that try to get the same key at the same moment, and how often. OpenLDAP without "serialize" lets
 // more than one of sixteen through in every second attempt.
 const (

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"testing"
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -318,12 +317,4 @@ func (s *subject) idsWhile(stop chan struct{}, writers *sync.WaitGroup) []string
 		s.Fatal(err)
 	}
 	return ids
-}
-
-// size is a number of entities, a tenth of it in short mode.
-func size(n int) int {
-	if testing.Short() {
-		return n / 10
-	}
-	return n
 }

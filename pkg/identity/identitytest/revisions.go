@@ -1,10 +1,6 @@
 package identitytest
 
-import (
-	"testing"
-
-	"github.com/opencloud-eu/education/pkg/odata"
-)
+import "github.com/opencloud-eu/education/pkg/odata"
 
 // Two changes of one entity at the same time are worked out from the same state, and each must hold after the other.
 var revisionTests = []conformanceTest{
@@ -16,12 +12,7 @@ var revisionTests = []conformanceTest{
 }
 
 // rounds is how often two changes meet.
-func (s *subject) rounds() int {
-	if testing.Short() {
-		return 5
-	}
-	return 20
-}
+func (s *subject) rounds() int { return Effort(5, 20, 20) }
 
 func testGivenWhileJoining(s *subject) {
 	school := s.create(schools, nil)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/opencloud-eu/education/internal/faultproxy"
 	"github.com/opencloud-eu/education/pkg/education"
+	"github.com/opencloud-eu/education/pkg/identity/identitytest"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
@@ -170,11 +171,7 @@ func (all ids) foreign(s *site, i int, name string) error {
 // success. Every answer of the kind is lost, the connection with it.
 func TestLostReplies(t *testing.T) {
 	t.Parallel()
-	tries := 1000
-	if testing.Short() {
-		tries = 50
-	}
-	for _, kind := range ambiguousWrites(tries) {
+	for _, kind := range ambiguousWrites(identitytest.Effort(50, 300, 1000)) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			s := kind.prepared(t)
@@ -215,11 +212,7 @@ func (a *ambiguous) check(s *site, i int) error {
 // is unknown, and then whoever repeats the request gets what was asked for, once.
 func TestUncertainWrites(t *testing.T) {
 	t.Parallel()
-	tries := 200
-	if testing.Short() {
-		tries = 50
-	}
-	for _, kind := range ambiguousWrites(tries) {
+	for _, kind := range ambiguousWrites(identitytest.Effort(50, 200, 200)) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			s := kind.prepared(t)

@@ -300,8 +300,8 @@ func answerWith(code wire.ResultCode) func(s *fakeSession, message wire.Message,
 	}
 }
 
-// impatient is the timeout of the clients of most tests.
-const impatient = 150 * time.Millisecond
+// impatient is the timeout of the clients of most tests. What takes longer on a busy machine fails a test.
+const impatient = 400 * time.Millisecond
 
 // lockedLog is a log that goroutines write at the same time.
 type lockedLog struct {
@@ -339,7 +339,7 @@ func fakeConfig(servers ...*fakeServer) (Config, *lockedLog) {
 var hasty = timing{
 	headStart: 50 * time.Millisecond, firstPause: 5 * time.Millisecond, maxPause: 20 * time.Millisecond,
 	refusedPause: 50 * time.Millisecond, failBackInterval: 10 * time.Millisecond, failBackAfter: 50 * time.Millisecond,
-	failBackQuiet: 50 * time.Millisecond,
+	failBackQuiet: 200 * time.Millisecond,
 }
 
 // openFake returns a client that is closed at the end of the test.

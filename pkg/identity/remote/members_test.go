@@ -49,7 +49,11 @@ func embeddedCrowd(t testing.TB) *crowd {
 
 func openLDAPCrowd(t testing.TB) *crowd {
 	t.Helper()
-	server := ldapserver.OpenLDAP(t)
+	return crowdOn(t, ldapserver.OpenLDAP(t))
+}
+
+func crowdOn(t testing.TB, server *ldapserver.Server) *crowd {
+	t.Helper()
 	return newCrowd(t, newClient(t, clientOf(server, server.Bases)), server.Bases, server)
 }
 
@@ -266,7 +270,7 @@ func BenchmarkMembers(b *testing.B) {
 		embeddedCrowd(b).benchmarkMembers(b)
 	})
 	b.Run("OpenLDAP", func(b *testing.B) {
-		openLDAPCrowd(b).benchmarkMembers(b)
+		crowdOn(b, ldapserver.OpenLDAP(b, ldapserver.Durable())).benchmarkMembers(b)
 	})
 }
 

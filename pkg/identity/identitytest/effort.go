@@ -1,0 +1,22 @@
+package identitytest
+
+import (
+	"os"
+	"testing"
+)
+
+// variableThorough is the variable of the environment that asks for the largest numbers, as make thorough does.
+const variableThorough = "EDUCATION_TEST_THOROUGH"
+
+// Effort returns how often something is tried, or how much of it there is: a few in short mode, which the race detector's run
+// asks for, as many as every change is tested with, or as many as make thorough takes its time for.
+func Effort(short, usual, thorough int) int {
+	switch {
+	case os.Getenv(variableThorough) != "":
+		return thorough
+	case testing.Short():
+		return short
+	default:
+		return usual
+	}
+}
