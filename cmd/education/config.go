@@ -63,6 +63,12 @@ type settings struct {
 	MaxPageSize    uint16 `env:"EDUCATION_MAX_PAGE_SIZE" envDefault:"0"`
 	CursorKeyFile  string `env:"EDUCATION_CURSOR_KEY_FILE" private:"true"`
 
+	LimitRate        uint16 `env:"EDUCATION_LIMIT_RATE" envDefault:"1000"`
+	LimitConcurrency uint16 `env:"EDUCATION_LIMIT_CONCURRENCY" envDefault:"16"`
+	LimitRunning     uint16 `env:"EDUCATION_LIMIT_RUNNING" envDefault:"64"`
+	LimitFailures    uint16 `env:"EDUCATION_LIMIT_FAILURES" envDefault:"10"`
+	LimitConnections uint16 `env:"EDUCATION_LIMIT_CONNECTIONS" envDefault:"8192"`
+
 	LDAPListen  string `env:"EDUCATION_LDAP_LISTEN" envDefault:"127.0.0.1:10389" check:"address"`
 	LDAPSListen string `env:"EDUCATION_LDAPS_LISTEN" check:"address"`
 	LDAPTLSCert string `env:"EDUCATION_LDAP_TLS_CERT_FILE"`

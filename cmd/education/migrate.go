@@ -38,6 +38,9 @@ func (migrateCommand) Help() string {
 3 when that is so but for what somebody has to decide, which is told; 1 after a failure; 2 for wrong arguments.`
 }
 
+// statusArguments is the exit status after wrong arguments, as it is where they cannot even be parsed.
+const statusArguments = 2
+
 // errAttention ends a command that has done its work and found what somebody has to decide: exit status 3.
 var errAttention = errors.New("some findings need a decision")
 
@@ -71,7 +74,7 @@ func (c migrateCommand) run(ctx context.Context, p *process, own *settings, out 
 	inPlace := c.From == "" && c.To == ""
 	from, to, err := c.sides(own, p.environment)
 	if err != nil {
-		return nil, err
+		return nil, &statusError{statusArguments, err}
 	}
 	source, err := from.openSide(ctx, sideOptions{rules: own.rules(), written: inPlace && c.Apply}, logger)
 	if err != nil {
@@ -362,7 +365,11 @@ func (o *migrationOutput) finish(summary *migrate.Summary, complete bool) error 
 				parts = append(parts, fmt.Sprintf("%d %s", count, words))
 			}
 		}
-		fmt.Fprintf(o.stdout, "%s: %d; %s\n", set.Set, set.Entities, strings.Join(parts, ", "))
+		line := fmt.Sprintf("%s: %d", set.Set, set.Entities)
+		if len(parts) > 0 {
+			line += "; " + strings.Join(parts, ", ")
+		}
+		fmt.Fprintln(o.stdout, line)
 	}
 	switch {
 	case summary.Verified:

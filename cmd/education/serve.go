@@ -26,16 +26,6 @@ import (
 	"github.com/opencloud-eu/education/pkg/middleware"
 )
 
-// Bounds for a client of the HTTP listener. A response as a whole has none, because a list takes as long as it is;
-// what is bounded is how long a client may take no bytes of it.
-const (
-	headerTimeout  = 10 * time.Second
-	requestTimeout = time.Minute
-	idleTimeout    = 2 * time.Minute
-	writePatience  = 30 * time.Second
-	maxHeaderBytes = 64 << 10
-)
-
 // How long the parts of the service may take to stop. Together they stay below the half minute that a container is
 // usually given.
 const (
@@ -114,11 +104,10 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
+	connections := middleware.NewConnections(int(s.LimitConnections), s.proxies, observed.meters)
+	bound.http = connections.Listener(bound.http)
 	both := servers{
-		http: &http.Server{
-			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
-			MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-		},
+		http: httpServer(handler, connections, logger),
 		ldap: directory.server, certificates: s.certificates,
 	}
 	s.message(bound, token, s.ldapAccounts(directory)).announce(stdout, logger)
@@ -164,6 +153,7 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 		next: s.router(config, middleware.Options{
 			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
 			Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
+			Limits:       s.limits(authenticators),
 			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
 			ForeignOrigins: splitList(s.CORSOrigins), Trail: record.trail,
 		}),

@@ -24,6 +24,12 @@ func TestDirectoryServer389Trees(t *testing.T) {
 	checkTrees(t, SharedDirectoryServer389(t))
 }
 
+func TestDirectoryServer389IndexesAfterDeletion(t *testing.T) {
+	t.Parallel()
+	server := SharedDirectoryServer389(t)
+	checkIndexesAfterDeletion(t, server, server.Subtree(t))
+}
+
 func TestDirectoryServer389AsItComes(t *testing.T) {
 	t.Parallel()
 	server := DirectoryServer389(t, PlainSchema(), SizeLimit(5))

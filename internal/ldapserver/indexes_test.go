@@ -2,8 +2,11 @@ package ldapserver
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-ldap/ldap/v3"
 
 	"github.com/opencloud-eu/education/pkg/education"
 )
@@ -88,6 +91,53 @@ func checkIndexes(t *testing.T, server *Server, unindexed string) {
 		}
 	}
 	empty(t, server, server.Bases)
+}
+
+// checkIndexesAfterDeletion holds that an entry which loses one value of an attribute is still found by the others, by the
+// presence of one, and by the object classes that it has left, which an index has as well as the entry. OpenLDAP 2.5 with
+// olcIndexHash64 takes presence and superior classes out of the index together with the first value that is deleted
+// (docs/decisions/0023).
+func checkIndexesAfterDeletion(t *testing.T, server *Server, bases Bases) {
+	t.Helper()
+	service := server.Connect(t, server.Service())
+	member := func(name string) string { return "openCloudUUID=" + id(name) + "," + bases.UserBase }
+	user, class := userEntry(bases, "max", "user/username/-/max", "user/externalId/-/4711"), classEntry(bases, "4a", member("max"), member("moritz"))
+	user.Attribute("openCloudMemberOfSchool", []string{id("school"), id("other school")})
+	class.Attribute("openCloudEducationTeacherMember", []string{member("max"), member("moritz")})
+	for _, entry := range []*ldap.AddRequest{user, userEntry(bases, "moritz"), class} {
+		mustAdd(t, service, entry)
+	}
+	for _, test := range []struct {
+		dn, attribute, deleted string
+		found                  []string
+	}{
+		{class.DN, "member", member("moritz"), []string{"(member=*)", "(member=" + member("max") + ")"}},
+		{
+			class.DN, "openCloudEducationTeacherMember", member("moritz"),
+			[]string{"(openCloudEducationTeacherMember=*)", "(openCloudEducationTeacherMember=" + member("max") + ")"},
+		},
+		{
+			user.DN, "openCloudMemberOfSchool", id("other school"),
+			[]string{"(openCloudMemberOfSchool=*)", "(openCloudMemberOfSchool=" + id("school") + ")"},
+		},
+		{
+			user.DN, "educationUniqueKey", "user/externalId/-/4711",
+			[]string{"(educationUniqueKey=*)", "(educationUniqueKey=user/username/-/max)"},
+		},
+		{member("moritz"), "objectClass", "openCloudEducationUser", []string{"(objectClass=openCloudUser)", "(objectClass=openCloudObject)"}},
+	} {
+		request := ldap.NewModifyRequest(test.dn, nil)
+		request.Delete(test.attribute, []string{test.deleted})
+		if err := service.Modify(request); err != nil {
+			t.Fatalf("delete one %s: %v", test.attribute, err)
+		}
+		for _, filter := range test.found {
+			entries, err := search(service, bases.Suffix, filter, "1.1")
+			if err != nil || !slices.ContainsFunc(entries, func(entry *ldap.Entry) bool { return entry.DN == test.dn }) {
+				t.Errorf("without one %s, %s does not find the entry: %v", test.attribute, filter, err)
+			}
+		}
+	}
 }
 
 // checkControls holds that the root DSE (RFC 4512, section 5.1), which strangers may read, names these controls and

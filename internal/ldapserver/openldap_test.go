@@ -37,6 +37,12 @@ func TestOpenLDAPIndexes(t *testing.T) {
 	checkIndexes(t, OpenLDAP(t, withFilterLog()), "not indexed")
 }
 
+func TestOpenLDAPIndexesAfterDeletion(t *testing.T) {
+	t.Parallel()
+	server := SharedOpenLDAP(t)
+	checkIndexesAfterDeletion(t, server, server.Subtree(t))
+}
+
 func TestOpenLDAPLifeCycle(t *testing.T) {
 	t.Parallel()
 	checkLifeCycle(t, OpenLDAP(t))

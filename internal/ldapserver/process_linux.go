@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // endWithParent has the kernel kill a program when the thread that starts it ends.
@@ -27,4 +28,26 @@ func isStopped(pid int) bool {
 		}
 	}
 	return err == nil
+}
+
+// cpuTime returns how long the threads of a process have run, to the nanosecond (Linux, Documentation/scheduler/sched-stats,
+// "/proc/<pid>/schedstat"). The times of threads that have ended are not in it.
+func cpuTime(pid int) (time.Duration, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if err != nil {
+			continue // The thread has ended meanwhile.
+		}
+		var nanoseconds time.Duration
+		if _, err := fmt.Sscan(string(text), &nanoseconds); err != nil {
+			return 0, fmt.Errorf("%s: %w", thread, err)
+		}
+		sum += nanoseconds
+	}
+	return sum, nil
 }

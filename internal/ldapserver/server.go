@@ -205,6 +205,17 @@ func (s *Server) Resume(t testing.TB) {
 	}
 }
 
+// CPUTime returns how long the server's threads have run. Unlike the time that a change takes, it says what the server does
+// and not what else the machine does. Elsewhere than on Linux the test fails.
+func (s *Server) CPUTime(t testing.TB) time.Duration {
+	t.Helper()
+	used, err := cpuTime(s.process.command.Process.Pid)
+	if err != nil {
+		t.Fatalf("the server's CPU time: %v", err)
+	}
+	return used
+}
+
 // start runs the server and waits until it answers.
 func (s *Server) start() error {
 	process, err := startProcess(s.flavour.command(), s.output)

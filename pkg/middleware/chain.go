@@ -21,7 +21,9 @@ type Options struct {
 	Patience time.Duration
 	// Credentials knows the tokens that are let in.
 	Credentials Credentials
-	// PublicOrigin and TrustedProxies are those of Origin.
+	// Limits bound what one credential and one address can take. The zero value bounds nothing.
+	Limits Limits
+	// PublicOrigin and TrustedProxies are those of Origin; LimitFailures takes the latter's word for a client's address, too.
 	PublicOrigin   string
 	TrustedProxies []netip.Prefix
 	// ForeignOrigins are those of CORS.
@@ -46,7 +48,9 @@ func Chain(options Options) []func(http.Handler) http.Handler {
 		Headers,
 		ODataVersion(options.Compatible),
 		CORS(options.ForeignOrigins),
+		LimitFailures(options.Limits, options.TrustedProxies, options.Meters),
 		Authenticate(options.Credentials),
+		Limit(options.Limits, options.Meters),
 		Origin(options.PublicOrigin, options.TrustedProxies),
 		EscapedPath,
 	}

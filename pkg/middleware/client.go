@@ -6,13 +6,39 @@ import (
 	"strings"
 )
 
-// clientAddress returns the IP address of a request's client as far as it is known: the peer of the connection or, if that is
-// a trusted proxy, whom its X-Forwarded-For names, and so on from proxy to proxy. What stands before the first address that
-// is not trusted may be the client's own invention. The text is empty if the peer has no IP address.
+// clientAddress returns the IP address of a request's client as text, which is empty if it has none.
 func clientAddress(r *http.Request, trusted []netip.Prefix) string {
+	address, ok := clientOf(r, trusted)
+	if !ok {
+		return ""
+	}
+	return address.String()
+}
+
+// clientNetwork returns what stands for the address of a request's client: the IP address or, for IPv6, the network of 64 bits
+// that a client may choose its addresses from (RFC 4291, section 2.5.4). It is the invalid prefix if the client has none.
+func clientNetwork(r *http.Request, trusted []netip.Prefix) netip.Prefix {
+	address, _ := clientOf(r, trusted)
+	return networkOf(address)
+}
+
+// networkOf returns the network that one client has for itself.
+func networkOf(address netip.Addr) netip.Prefix {
+	bits := 64
+	if address.Is4() {
+		bits = address.BitLen()
+	}
+	network, _ := address.Prefix(bits) // No address has fewer bits.
+	return network
+}
+
+// clientOf returns the IP address of a request's client as far as it is known: the peer of the connection or, if that is
+// a trusted proxy, whom its X-Forwarded-For names, and so on from proxy to proxy. What stands before the first address that
+// is not trusted may be the client's own invention. It is false if the peer has no IP address.
+func clientOf(r *http.Request, trusted []netip.Prefix) (netip.Addr, bool) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return ""
+		return netip.Addr{}, false
 	}
 	address := plain(peer.Addr())
 	named := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -23,7 +49,7 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) string {
 		}
 		address = next
 	}
-	return address.String()
+	return address, true
 }
 
 // parseClient reads an address of X-Forwarded-For. Some proxies add the port.

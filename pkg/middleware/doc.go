@@ -1,5 +1,5 @@
 // Package middleware holds what happens to every request around its handler: identification, telemetry, the access
-// log, deadlines, recovery from panics, and authentication.
+// log, deadlines, recovery from panics, authentication, and limits.
 //
 // Each function is a plain func(http.Handler) http.Handler, or makes one. They are meant for the root router, in the
 // order in which Chain puts them, because some rely on those before them: the access log and Recover read the ids

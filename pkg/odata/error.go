@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -32,15 +33,20 @@ var (
 	ResourceModified     = Code{"resourceModified", http.StatusPreconditionFailed}
 	RequestTooLarge      = Code{"invalidRequest", http.StatusRequestEntityTooLarge}
 	UnsupportedMediaType = Code{"invalidRequest", http.StatusUnsupportedMediaType}
+	ActivityLimitReached = Code{"activityLimitReached", http.StatusTooManyRequests}
 	GeneralException     = Code{"generalException", http.StatusInternalServerError}
 	NotSupported         = Code{"notSupported", http.StatusNotImplemented}
 	ServiceNotAvailable  = Code{"serviceNotAvailable", http.StatusServiceUnavailable}
 	GatewayTimeout       = Code{"serviceNotAvailable", http.StatusGatewayTimeout}
 )
 
-// RetryAfter is what a 503 or 504 tells its client to wait. It is a whole number of seconds because clients fail on
-// fractions, and short because the wait counts against the client's own time-out (Graph SDKs: 100 s in all).
-const RetryAfter = 5 * time.Second
+// What a 429, 503 or 504 tells its client to wait: RetryAfter unless the error knows better, and never more than
+// MaxRetryAfter. It is a whole number of seconds, rounded up, because clients fail on fractions, and short because the wait
+// counts against the client's own time-out (Graph SDKs: 100 s in all).
+const (
+	RetryAfter    = 5 * time.Second
+	MaxRetryAfter = 30 * time.Second
+)
 
 // Detail names one of several faults of a request, or an entity that a conflict is about.
 type Detail struct {
@@ -58,7 +64,12 @@ type Error struct {
 	Details []Detail
 	// Allow lists the methods of a 405, as RFC 9110, section 15.5.6 demands.
 	Allow []string
-	cause error
+	// RetryAfter is how long the client of a 429, 503 or 504 shall wait, or 0 for the usual time.
+	RetryAfter time.Duration
+	// Expected says that a 5xx is no failure but the service at its limits. There may be thousands a second, and the access
+	// log has them, so WriteError logs none.
+	Expected bool
+	cause    error
 }
 
 // Errorf returns an Error with a message made as fmt.Sprintf does.
@@ -150,7 +161,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	ids := RequestIDsOf(r.Context())
-	if e.Code.Status >= http.StatusInternalServerError && e.Code != NotSupported {
+	if e.Code.Status >= http.StatusInternalServerError && e.Code != NotSupported && !e.Expected {
 		slog.ErrorContext(r.Context(), "request failed", "code", e.Code.Name, "status", e.Code.Status,
 			"request-id", ids.Server, "cause", errors.Unwrap(e))
 	}
@@ -158,8 +169,8 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	switch e.Code {
-	case ServiceNotAvailable, GatewayTimeout:
-		header.Set("Retry-After", strconv.Itoa(int(RetryAfter.Seconds())))
+	case ActivityLimitReached, ServiceNotAvailable, GatewayTimeout:
+		header.Set("Retry-After", retryAfter(e.RetryAfter))
 	case NotAllowed:
 		for _, method := range e.Allow {
 			header.Add("Allow", method)
@@ -177,4 +188,10 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	}{errorBody{e.Code.Name, e.Message, e.Target, e.Details, inner, inner}}
 	// The status is sent; a client that stops reading now gets what it asked for.
 	_ = json.NewEncoder(w).Encode(body)
+}
+
+// retryAfter returns a time as the header's whole seconds, of which there is at least one.
+func retryAfter(wait time.Duration) string {
+	wait = min(cmp.Or(wait, RetryAfter), MaxRetryAfter)
+	return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds()))))
 }

@@ -83,6 +83,21 @@ func TestWriteError(t *testing.T) {
 			[3]string{"serviceNotAvailable", "later", ""},
 			map[string]string{"Retry-After": "5"},
 		},
+		{
+			"too many", &Error{Code: ActivityLimitReached, Message: "later", RetryAfter: 1001 * time.Millisecond}, 429,
+			[3]string{"activityLimitReached", "later", ""},
+			map[string]string{"Retry-After": "2"},
+		},
+		{
+			"in a moment", &Error{Code: ActivityLimitReached, Message: "later", RetryAfter: time.Nanosecond}, 429,
+			[3]string{"activityLimitReached", "later", ""},
+			map[string]string{"Retry-After": "1"},
+		},
+		{
+			"busy for long", &Error{Code: ServiceNotAvailable, Message: "later", RetryAfter: time.Hour}, 503,
+			[3]string{"serviceNotAvailable", "later", ""},
+			map[string]string{"Retry-After": "30"},
+		},
 		{"foreign", foreign, 500, [3]string{"generalException", "internal error", ""}, nil},
 		{"foreign, wrapped", fmt.Errorf("canary: %w", foreign), 500, [3]string{"generalException", "internal error", ""}, nil},
 		{"deadline", context.DeadlineExceeded, 500, [3]string{"generalException", "internal error", ""}, nil},
@@ -207,7 +222,7 @@ func TestWriteErrorLogs(t *testing.T) {
 	ctx := WithRequestIDs(t.Context(), RequestIDs{Server: "server-1"})
 	for _, err := range []error{
 		Errorf(InvalidRequest, "", "no").Because(errors.New("quiet")), Errorf(NotSupported, "", "no").Because(errors.New("quiet")),
-		Errorf(ServiceNotAvailable, "", "later").Because(errors.New("loud")),
+		&Error{Code: ServiceNotAvailable, Message: "later", Expected: true}, Errorf(ServiceNotAvailable, "", "later").Because(errors.New("loud")),
 	} {
 		render(t, ctx, err)
 	}
@@ -221,7 +236,7 @@ func TestCodes(t *testing.T) {
 	t.Parallel()
 	codes := []Code{
 		InvalidRequest, InvalidToken, AccessDenied, ItemNotFound, NotAllowed, NameAlreadyExists, Conflict, TooManyResults, RequestTooLarge,
-		UnsupportedMediaType, GeneralException, NotSupported, ServiceNotAvailable, GatewayTimeout,
+		UnsupportedMediaType, ActivityLimitReached, GeneralException, NotSupported, ServiceNotAvailable, GatewayTimeout,
 	}
 	seen := map[Code]bool{}
 	for _, code := range codes {

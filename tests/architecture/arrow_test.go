@@ -105,6 +105,7 @@ var rules = map[string]rule{
 			"github.com/go-chi/chi/v5/...",
 			"github.com/rs/cors",
 			"go.opentelemetry.io/...",
+			"golang.org/x/time/rate",
 		},
 		reason: "it treats all requests alike and knows none of their subjects",
 	},

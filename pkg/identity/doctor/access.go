@@ -35,18 +35,25 @@ func askWrite(ctx context.Context, p *patient) (verdict, error) {
 	if len(refusals) == 0 {
 		return ok("The account can add, change, rename and delete users, classes and schools."), nil
 	}
-	v := verdict{
+	return verdict{
 		Error, fmt.Sprintf("The account cannot do what the service does: %s.", strings.Join(refusals, "; ")),
-		"Requests that need it fail.",
-		"Let the account write below the three bases: see " + p.place(topicAccess) + ".",
-	}
+		"Requests that need it fail.", p.letWrite(codes),
+	}, nil
+}
+
+// letWrite says what to do about a server that refuses writes with these results.
+func (p *patient) letWrite(codes []wire.ResultCode) string {
 	switch {
 	case slices.Contains(codes, wire.ResultReferral), slices.Contains(codes, wire.ResultUnwillingToPerform):
-		v.remedy = "This may be a replica that takes no changes. Name servers in EDUCATION_LDAP_URI that do, or let this one: see olcReadOnly and olcMultiProvider."
-	case !slices.Contains(codes, wire.ResultInsufficientAccessRights):
-		v.remedy = "See the findings on the schema, and the server's log."
+		return "This may be a replica that takes no changes. Name servers in EDUCATION_LDAP_URI that do, or let this one: see olcReadOnly and olcMultiProvider."
+	case slices.Contains(codes, wire.ResultOther):
+		// MDB_MAP_FULL is one of these.
+		return "The server's database or disk may be full: see the server's log, and olcDbMaxSize."
+	case slices.Contains(codes, wire.ResultInsufficientAccessRights):
+		return "Let the account write below the three bases: see " + p.place(topicAccess) + "."
+	default:
+		return "See the findings on the schema, and the server's log."
 	}
-	return v, nil
 }
 
 // attributeMemberOfSchool holds the ids of an entry's schools.

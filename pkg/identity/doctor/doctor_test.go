@@ -65,12 +65,12 @@ func TestOpenLDAP(t *testing.T) {
 		{
 			name:    "a size limit",
 			options: []ldapserver.Option{ldapserver.SizeLimit(50)},
-			want:    map[string]doctor.Severity{"limits.size": doctor.Error},
+			want:    map[string]doctor.Severity{"limits.size": doctor.Warning},
 		},
 		{
 			name:  "OpenLDAP's default size limit",
 			spoil: func(t *testing.T, admin *ldap.Conn) { replace(t, admin, database, "olcLimits") },
-			want:  map[string]doctor.Severity{"limits.size": doctor.Error},
+			want:  map[string]doctor.Severity{"limits.size": doctor.Warning},
 		},
 		{
 			name:  "no indexes",

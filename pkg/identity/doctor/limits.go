@@ -103,7 +103,7 @@ func askSizeLimit(ctx context.Context, p *patient) (verdict, error) {
 	}
 	return verdict{
 		Note, fmt.Sprintf("It cannot be told how many entries a search may return beyond %d.", most),
-		"If there is a limit, lists that are longer fail with 503.",
+		"If there is a limit, lists that are longer fail with 503, or on OpenLDAP take more searches.",
 		p.limitRemedy(),
 	}, nil
 }
@@ -127,6 +127,13 @@ func (p *patient) isUnlimited(ctx context.Context) (bool, error) {
 }
 
 func (p *patient) limited(n int) verdict {
+	if p.features.Vendor == remote.VendorOpenLDAP {
+		return verdict{
+			Warning, fmt.Sprintf("The server returns at most %d entries to the account, in pages as well.", n),
+			"Lists that are longer are read in parts, by entryUUID, each with a search of its own.",
+			p.limitRemedy(),
+		}
+	}
 	return verdict{
 		Error, fmt.Sprintf("The server returns at most %d entries to the account, in pages as well.", n),
 		"Lists that are longer fail with 503, and so does whatever has to look at all entries.",

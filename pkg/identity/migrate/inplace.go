@@ -25,14 +25,15 @@ func InPlace(ctx context.Context, side Side, options Options) (*Summary, error) 
 	var outdated []*identity.Holding
 	for _, h := range inventory.Holdings {
 		j.of(h.Set).Entities++
-		if tasks := j.tasks(side, inventory, h); len(tasks) > 0 {
+		switch tasks := j.tasks(side, inventory, h); {
+		case len(tasks) > 0:
 			outdated = append(outdated, h)
-			for _, task := range tasks {
-				j.count(h.Set, outcomes[task])
+			if !options.Apply {
+				j.countTasks(h, tasks)
 			}
-		} else if h.Addressable() {
+		case h.Addressable():
 			j.count(h.Set, Current)
-		} else {
+		default:
 			j.count(h.Set, Left)
 		}
 	}
@@ -68,17 +69,35 @@ func (j *job) tasks(side Side, inventory *identity.Inventory, h *identity.Holdin
 	})
 }
 
+func (j *job) countTasks(h *identity.Holding, tasks []identity.Task) {
+	for _, task := range tasks {
+		j.count(h.Set, outcomes[task])
+	}
+}
+
+// renew does what is to be done about entries. Each is counted once it is done, so that the summary of a run that is broken
+// off says no more than was written.
 func (j *job) renew(ctx context.Context, side Side, inventory *identity.Inventory, outdated []*identity.Holding) error {
 	j.begin("bringing entries up to date", len(outdated))
 	defer j.end()
 	return each(ctx, outdated, func(h *identity.Holding) error {
-		_, err := side.Directory.Renew(ctx, inventory, h, j.tasks(side, inventory, h)...)
-		if reason, ok := refused(err); ok {
+		defer j.step()
+		tasks := j.tasks(side, inventory, h)
+		changed, err := side.Directory.Renew(ctx, inventory, h, tasks...)
+		reason, isRefused := refused(err)
+		switch {
+		case isRefused:
+			j.count(h.Set, Left)
 			j.about(h, Refused, "%s", reason)
-			err = nil
+			return nil
+		case err != nil:
+			return err
+		case changed:
+			j.countTasks(h, tasks)
+		default:
+			j.count(h.Set, Current) // Somebody else has done it meanwhile.
 		}
-		j.step()
-		return err
+		return nil
 	})
 }
 

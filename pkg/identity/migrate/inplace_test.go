@@ -1,6 +1,9 @@
 package migrate_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
+	"github.com/google/uuid"
 
 	"github.com/opencloud-eu/education/internal/ldapserver"
 	"github.com/opencloud-eu/education/pkg/education"
@@ -207,6 +211,65 @@ func TestInPlaceWithFaults(t *testing.T) {
 	if user := cleaned["uid=lostschool,ou=users"]; strings.Contains(user, noID) || !strings.Contains(user, "user/externalId/"+southID+"/9") {
 		t.Errorf("the user is not in one school:\n%s", user)
 	}
+}
+
+// TestInPlaceBrokenOff breaks the work off at some write, again and again. Each time the summary counts what was written and
+// not what was going to be: whoever reads it must not take the rest for done.
+func TestInPlaceBrokenOff(t *testing.T) {
+	t.Parallel()
+	server := ldapserver.SharedOpenLDAP(t)
+	bases := server.Subtree(t)
+	d := newServer(t, server, bases, server.Service())
+	connection := server.Connect(t, server.Service())
+	load(t, connection, foreign(bases))
+	const more = 40
+	for i := range more {
+		name := fmt.Sprintf("more-%d", i)
+		load(t, connection, [][]string{{
+			"uid=" + name + "," + bases.UserBase, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser",
+			"uid: " + name, "cn: x", "sn: x", "displayName: x", "openCloudUUID: " + uuid.NewString(),
+		}})
+	}
+	all, keyed, breaks := len(foreign(bases))+more, 0, 0
+	for broken := true; broken; {
+		summary, err := breakOffInPlace(t, d, 3)
+		if broken = err != nil; broken {
+			breaks++
+		}
+		counted, really := 0, 0
+		for _, set := range summary.Sets {
+			counted += set.Outcomes[migrate.Keyed]
+		}
+		for _, text := range d.state(t) {
+			if strings.Contains(text, "educationUniqueKey: ") {
+				really++
+			}
+		}
+		// A write that was cancelled under way may have been made all the same, and is counted as none.
+		if counted > really-keyed || !broken && counted != really-keyed || summary.Verified == broken {
+			t.Fatalf("%d entries got keys and %d are said to have, verified: %v, broken off: %v", really-keyed, counted, summary.Verified, broken)
+		}
+		keyed = really
+	}
+	if breaks == 0 || keyed != all {
+		t.Errorf("broken off %d times, and %d of %d entries have keys", breaks, keyed, all)
+	}
+}
+
+// breakOffInPlace brings a tree up to date and breaks off after so many writes.
+func breakOffInPlace(t *testing.T, d *tree, writes int) (*migrate.Summary, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	trip := &tripping{Operations: d.operations, left: make(chan struct{}, writes), cancel: cancel}
+	for range writes {
+		trip.left <- struct{}{}
+	}
+	summary, err := migrate.InPlace(ctx, d.with(t, trip, education.Rules{}).Side, migrate.Options{Apply: true})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want an end by the context", err)
+	}
+	return summary, err
 }
 
 // oldClasses are two object classes of OpenCloud's schema before version 5.2.0.

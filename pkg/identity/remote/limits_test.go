@@ -52,23 +52,45 @@ func TestPageLimit(t *testing.T) {
 	}
 }
 
-// TestSizeLimit holds that a list which the server does not return whole is an error from its beginning, and never a
-// shorter one. What needs no list goes on.
+// TestSizeLimit holds that lists are whole on a server that returns no more entries to a search than its limit, in however
+// many pages they are asked for.
 func TestSizeLimit(t *testing.T) {
 	t.Parallel()
-	d, ids := populated(t, ldapserver.SizeLimit(limit))
+	d, want := populated(t, ldapserver.SizeLimit(limit))
 	for name, query := range map[string]*odata.Query{
-		"all": nil, "count": {Count: true}, "ordered": {OrderBy: []odata.Order{{Property: username}}},
+		"all": nil, "ordered": {OrderBy: []odata.Order{{Property: username}}}, "some": {Filter: &odata.Match{
+			Property: username, Function: odata.StartsWith, Value: "person-",
+		}},
 	} {
 		got, err := idsOf(d.List(t.Context(), education.Users, query))
-		if !odata.Is(err, odata.ServiceNotAvailable) || len(got) > 0 {
-			t.Errorf("%s: got %d of %d users and %v, want ServiceNotAvailable alone", name, len(got), len(ids), err)
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %d of %d users and %v", name, len(got), len(want), err)
 		}
 	}
-	if _, err := d.Get(t.Context(), education.Users, userNamed("person-7"), nil); err != nil {
-		t.Errorf("one user: %v", err)
+	answer, err := d.List(t.Context(), education.Users, &odata.Query{Count: true})
+	if err != nil || answer.Total != population {
+		t.Errorf("counted: %v", err)
 	}
 	if _, err := create(t.Context(), d, education.Users, person("one-more")); err != nil {
 		t.Errorf("one more user: %v", err)
+	}
+}
+
+// TestSmallSizeLimit holds that a list is whole or an error from its beginning, and never a shorter one, where a limit is so
+// small that even the smallest part of a list may be too large.
+func TestSmallSizeLimit(t *testing.T) {
+	t.Parallel()
+	server := ldapserver.OpenLDAP(t, ldapserver.SizeLimit(1))
+	d := newDirectory(t, newClient(t, clientOf(server, server.Bases)), education.Rules{}, server.UserBase, server.ClassBase, server.SchoolBase)
+	const few = 5
+	for i := range few {
+		if _, err := create(t.Context(), d, education.Users, person(fmt.Sprintf("person-%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := idsOf(d.List(t.Context(), education.Users, nil))
+	if len(got) != few && (!odata.Is(err, odata.ServiceNotAvailable) || len(got) > 0) {
+		t.Errorf("got %d of %d users and %v", len(got), few, err)
 	}
 }

@@ -35,6 +35,8 @@ type search struct {
 	// result is what the server ended the search with, and server that server.
 	result error
 	server *server
+	// cut remembers what the server has returned of searches that it has not carried through.
+	cut cutSearches
 }
 
 // Search implements identity.Operations. An answer of moderate size is read whole before its first entry is yielded; of a
@@ -62,7 +64,7 @@ func (s *search) carryOut() error {
 // on makes the search on a connection. The server's own result is left in s, with the entries that belong to it, unless
 // another server may have a better one.
 func (s *search) on(l *lease) error {
-	s.held, s.size, s.count, s.server = nil, 0, 0, l.server
+	s.held, s.size, s.count, s.server, s.cut = nil, 0, 0, l.server, cutSearches{kept: s.splits(l)}
 	defer func() {
 		if s.streaming {
 			<-s.client.streams
@@ -70,20 +72,32 @@ func (s *search) on(l *lease) error {
 	}()
 	x := l.conn.begin(s.ctx, l.server.config.Timeout)
 	defer x.end()
+	return s.read(l, x, "")
+}
+
+// read makes the search, or the part of it that a prefix of entryUUIDs stands for; the empty one stands for all of it.
+func (s *search) read(l *lease, x *exchange, prefix string) error {
+	request := s.request
+	if prefix != "" {
+		request = beginningWith(request, prefix)
+	}
+	s.cut.begin()
 	paged := s.paged(l)
 	for cookie := ""; ; {
 		var controls []wire.Control
 		if paged {
 			controls = []wire.Control{wire.PagedResults{Size: pageSize, Cookie: cookie}.Control(true)}
 		}
-		if err := x.send(s.request, controls...); err != nil {
+		if err := x.send(request, controls...); err != nil {
 			return err
 		}
 		response, answered, err := x.entries(func(entry *wire.Entry) error { return s.take(l, entry) })
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if response.Code != wire.ResultSuccess {
+		case response.Code == wire.ResultSizeLimitExceeded && s.canSplit(prefix):
+			return s.split(l, x, prefix)
+		case response.Code != wire.ResultSuccess:
 			return s.failed(response)
 		}
 		if cookie, err = nextCookie(answered); err != nil || cookie == "" {
@@ -128,6 +142,9 @@ func (s *search) failed(response *wire.Response) error {
 func (s *search) take(l *lease, entry *wire.Entry) error {
 	if s.count++; s.request.SizeLimit > 0 && s.count > s.request.SizeLimit {
 		return &linkError{"answer", errors.New("the server returns more entries than the size limit")}
+	}
+	if !s.cut.note(entry.DN) {
+		return nil
 	}
 	if s.streaming {
 		return s.yield(entry)

@@ -1,0 +1,326 @@
+package middleware
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/go-cmp/cmp"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/opencloud-eu/education/pkg/access"
+)
+
+// limited is the whole chain with limits in front of a handler.
+func limited(limits Limits, credentials Credentials, handle http.HandlerFunc, change func(*Options)) http.Handler {
+	options := Options{
+		Logger: slog.New(slog.DiscardHandler), Tracers: tracenoop.NewTracerProvider(), Meters: metricnoop.NewMeterProvider(),
+		Patience: time.Minute, Credentials: credentials, Limits: limits,
+	}
+	if change != nil {
+		change(&options)
+	}
+	router := chi.NewRouter()
+	router.Use(Chain(options)...)
+	router.Get("/", handle)
+	return router
+}
+
+// namedToken is the authenticator of one token that stands for a credential of the same name.
+type namedToken string
+
+func (n namedToken) Authenticate(_ context.Context, token string) (*access.Grant, error) {
+	if token != string(n) {
+		return nil, access.ErrUnknown
+	}
+	return &access.Grant{Name: token, Verbs: access.AllVerbs, AllSchools: true}, nil
+}
+
+// from sends a request with a token from an address and returns the status and the Retry-After of the answer.
+func from(t testing.TB, handler http.Handler, address, token string) (status int, retryAfter string) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(t.Context())
+	r.RemoteAddr = address + ":4711"
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w.Code, w.Header().Get("Retry-After")
+}
+
+func ok(http.ResponseWriter, *http.Request) {}
+
+// TestLimitKeepsCredentialsApart has one credential at its limits, and another one that does not notice.
+func TestLimitKeepsCredentialsApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := &access.Gate{Authenticators: []access.Authenticator{namedToken("a"), namedToken("b")}}
+		handler := limited(Limits{Rate: 200, Concurrency: 4, Running: 8}, gate, ok, nil)
+		statuses := map[int]int{}
+		var mutex sync.Mutex
+		for range 200 + maxWaiting + 50 {
+			go func() {
+				status, retryAfter := from(t, handler, "192.0.2.1", "a")
+				mutex.Lock()
+				defer mutex.Unlock()
+				statuses[status]++
+				if status == http.StatusTooManyRequests && retryAfter != "6" {
+					t.Errorf("Retry-After: got %q, want 6: the queue takes 5 s", retryAfter)
+				}
+			}()
+		}
+		synctest.Wait()
+		if status, _ := from(t, handler, "192.0.2.1", "b"); status != http.StatusOK {
+			t.Errorf("b: got %d", status)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if diff := cmp.Diff(map[int]int{http.StatusOK: 200 + maxWaiting, http.StatusTooManyRequests: 50}, statuses); diff != "" {
+			t.Errorf("statuses of a (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestLimitSaturated has the whole service busy: who comes then hears 503 after a while.
+func TestLimitSaturated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := &access.Gate{Authenticators: []access.Authenticator{namedToken("a"), namedToken("b")}}
+		release := make(chan struct{})
+		handler := limited(Limits{Running: 1}, gate, func(http.ResponseWriter, *http.Request) { <-release }, nil)
+		go from(t, handler, "192.0.2.1", "a")
+		synctest.Wait()
+		begin := time.Now()
+		status, retryAfter := from(t, handler, "192.0.2.1", "b")
+		wait, err := strconv.Atoi(retryAfter)
+		if status != http.StatusServiceUnavailable || err != nil || wait < 1 || wait > 30 || time.Since(begin) != maxWait {
+			t.Errorf("got %d with Retry-After %q after %v", status, retryAfter, time.Since(begin))
+		}
+		close(release)
+		synctest.Wait()
+		if status, _ := from(t, handler, "192.0.2.1", "b"); status != http.StatusOK {
+			t.Errorf("after the end of the other request: got %d", status)
+		}
+	})
+}
+
+// TestLimitAfterPanic shows that a request which ends in a panic gives its place back.
+func TestLimitAfterPanic(t *testing.T) {
+	t.Parallel()
+	runs := 0
+	handler := limited(Limits{Concurrency: 1, Running: 1}, tokens(token), func(http.ResponseWriter, *http.Request) {
+		runs++
+		panic(http.ErrAbortHandler)
+	}, nil)
+	for range 3 {
+		if status := statusOf(handler, request(http.MethodGet, "/")); status != 0 {
+			t.Errorf("got %d", status)
+		}
+	}
+	if runs != 3 {
+		t.Errorf("%d of 3 requests ran", runs)
+	}
+}
+
+func TestLimitsOff(t *testing.T) {
+	t.Parallel()
+	handler := limited(Limits{}, tokens(token), ok, nil)
+	for _, token := range []string{token, "wrong"} {
+		want := map[string]int{"wrong": http.StatusUnauthorized}[token]
+		for range 300 {
+			if status, _ := from(t, handler, "192.0.2.1", token); status != max(want, http.StatusOK) {
+				t.Fatalf("%s: got %d", token, status)
+			}
+		}
+	}
+}
+
+func TestLimitFailures(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			attacker, other    = "192.0.2.1", "192.0.2.2"
+			root, warm, unseen = "root", "warm", "unseen"
+		)
+		gate := &access.Gate{Authenticators: []access.Authenticator{
+			access.Single{Token: access.DigestOf(root)}, namedToken(warm), namedToken(unseen),
+		}}
+		handler := limited(Limits{
+			Failures: 10, Exempt: func(_ context.Context, token string) bool { return token == root },
+		}, gate, ok, nil)
+		check := func(what, address, token string, want int, wantRetry string) {
+			t.Helper()
+			if status, retry := from(t, handler, address, token); status != want || retry != wantRetry {
+				t.Errorf("%s: got %d, Retry-After %q, want %d, %q", what, status, retry, want, wantRetry)
+			}
+		}
+		check("before", attacker, warm, 200, "")
+		for range failureBurst * 10 {
+			check("a guess", attacker, "guess", 401, "")
+		}
+		check("one guess too many", attacker, "guess", 429, "1")
+		check("no token", attacker, "", 429, "1")
+		check("a good guess", attacker, unseen, 429, "1")
+		check("a token that was good from there", attacker, warm, 200, "")
+		check("a token that is exempt, for the first time", attacker, root, 200, "")
+		check("another address", other, unseen, 200, "")
+		check("a guess from another address", other, "guess", 401, "")
+		time.Sleep(time.Second)
+		for range 10 {
+			check("a guess a second later", attacker, "guess", 401, "")
+		}
+		check("one more", attacker, "guess", 429, "1")
+		time.Sleep(time.Second)
+		check("the next second", attacker, unseen, 200, "")
+	})
+}
+
+// TestLimitFailuresOfExpiredToken shows that a token which was good and is so no longer counts as a guess.
+func TestLimitFailuresOfExpiredToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := &access.Gate{Authenticators: []access.Authenticator{namedToken("a")}}
+		handler := limited(Limits{Failures: 1}, gate, ok, nil)
+		statuses := map[int]int{}
+		for i := range 20 {
+			if i == 1 {
+				gate.Authenticators = nil
+			}
+			status, _ := from(t, handler, "192.0.2.1", "a")
+			statuses[status]++
+		}
+		if diff := cmp.Diff(map[int]int{200: 1, 401: 10, 429: 9}, statuses); diff != "" {
+			t.Errorf("statuses (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestRefusalsTakeTheirTime shows that a flood is answered no faster than its connections permit.
+func TestRefusalsTakeTheirTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		handler := limited(Limits{Failures: 1}, tokens(token), ok, nil)
+		for range 10 {
+			from(t, handler, "192.0.2.1", "guess")
+		}
+		begin := time.Now()
+		for range quickRefusals {
+			from(t, handler, "192.0.2.1", "guess")
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("the first refusals take %v", took)
+		}
+		from(t, handler, "192.0.2.1", "guess")
+		if took := time.Since(begin); took < refusalPause/2 || took >= refusalPause*3/2 {
+			t.Errorf("the next one takes %v", took)
+		}
+	})
+}
+
+func TestRefusalsAreCounted(t *testing.T) {
+	t.Parallel()
+	reader := sdkmetric.NewManualReader()
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	synctest.Test(t, func(t *testing.T) {
+		meters := func(o *Options) { o.Meters = provider }
+		block := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+		fill := func(limits Limits, count int) {
+			handler := limited(limits, tokens(token), block, meters)
+			for range count {
+				go from(t, handler, "192.0.2.1", token)
+			}
+			synctest.Wait()
+		}
+		fill(Limits{Rate: 1}, 1+maxWaiting+1)
+		fill(Limits{Concurrency: 1}, 1+maxWaiting+2)
+		fill(Limits{Running: 1}, 1+maxWaiting+3)
+		guesses := limited(Limits{Failures: 1}, tokens(token), block, meters)
+		for range failureBurst + 4 {
+			from(t, guesses, "192.0.2.1", "guess")
+		}
+	})
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, scope := range all.ScopeMetrics {
+		for _, metric := range scope.Metrics {
+			if sum, ok := metric.Data.(metricdata.Sum[int64]); ok && metric.Name == "education.http.refusals" {
+				for _, point := range sum.DataPoints {
+					limit, _ := point.Attributes.Value("limit")
+					got[limit.AsString()] += point.Value
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]int64{"rate": 1, "concurrency": 2, "running": 3, "failures": 4}, got); diff != "" {
+		t.Errorf("refusals (-want +got):\n%s", diff)
+	}
+}
+
+func TestClientNetwork(t *testing.T) {
+	t.Parallel()
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	tests := []struct {
+		name, peer string
+		forwarded  []string
+		want       string
+	}{
+		{"a client", "192.0.2.1:1", nil, "192.0.2.1/32"},
+		{"a client with inventions", "192.0.2.1:1", []string{"198.51.100.1"}, "192.0.2.1/32"},
+		{"IPv4 inside IPv6", "[::ffff:192.0.2.1]:1", nil, "192.0.2.1/32"},
+		{"IPv6", "[2001:db8:1:2:3::4]:1", nil, "2001:db8:1:2::/64"},
+		{"IPv6 with a zone", "[fe80::1%eth0]:1", nil, "fe80::/64"},
+		{"a proxy", "10.0.0.1:1", []string{"192.0.2.1"}, "192.0.2.1/32"},
+		{"a proxy over IPv6", "[fd00::1]:1", []string{"2001:db8::5"}, "2001:db8::/64"},
+		{"a proxy that says nothing", "10.0.0.1:1", nil, "10.0.0.1/32"},
+		{"a proxy after inventions", "10.0.0.1:1", []string{"198.51.100.1, 192.0.2.1"}, "192.0.2.1/32"},
+		{"two proxies", "10.0.0.1:1", []string{"198.51.100.1, 192.0.2.1", "10.0.0.2"}, "192.0.2.1/32"},
+		{"a proxy that names ports", "10.0.0.1:1", []string{"192.0.2.1:5555"}, "192.0.2.1/32"},
+		{"nonsense behind a proxy", "10.0.0.1:1", []string{"192.0.2.1, unknown"}, "10.0.0.1/32"},
+		{"proxies alone", "10.0.0.1:1", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3/32"},
+	}
+	for _, test := range tests {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr, r.Header["X-Forwarded-For"] = test.peer, test.forwarded
+		if got := clientNetwork(r, trusted).String(); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestRecent(t *testing.T) {
+	t.Parallel()
+	m := recent[int, string]{size: 2}
+	for i := range 5 {
+		m.put(i, strconv.Itoa(i))
+		m.get(0) // What is asked for stays.
+	}
+	var kept []int
+	for i := range 5 {
+		if value, ok := m.get(i); ok && value == strconv.Itoa(i) {
+			kept = append(kept, i)
+		}
+	}
+	if !slices.Contains(kept, 0) || !slices.Contains(kept, 4) || len(m.younger)+len(m.elder) > 2*m.size {
+		t.Errorf("kept %v in %d places", kept, len(m.younger)+len(m.elder))
+	}
+	m.drop(0)
+	if _, ok := m.get(0); ok {
+		t.Error("what was dropped is there")
+	}
+}

@@ -1,0 +1,286 @@
+package acceptance
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Variables that make this test program something else than a test: one of the processes that BenchmarkFlood needs beside the
+// service, which must not share a scheduler with what is measured.
+const (
+	// floodVariable holds an address, a path and a token, separated by blanks: the program floods the service.
+	floodVariable = "EDUCATION_TEST_FLOOD"
+	// plainVariable, if set, makes the program a web server that does nothing.
+	plainVariable = "EDUCATION_TEST_PLAIN"
+)
+
+// floodConnections is how many connections a flood has.
+const floodConnections = 2000
+
+// otherProcess runs what the variables ask for, and reports whether they ask for anything.
+func otherProcess() bool {
+	switch {
+	case os.Getenv(floodVariable) != "":
+		flood(strings.Fields(os.Getenv(floodVariable)))
+	case os.Getenv(plainVariable) != "":
+		servePlain()
+	default:
+		return false
+	}
+	return true
+}
+
+// flood sends requests over many connections, each as soon as the one before is answered, and pays no heed to Retry-After. It
+// prints how many answers of each status it has had when its standard input ends. It is nice, so that what others feel of it
+// is what the service does for it.
+func flood(target []string) {
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", target[1], target[0], target[2])
+	var answers sync.Map // status to *atomic.Int64
+	for range floodConnections {
+		go func() {
+			for {
+				floodConnection(target[0], request, &answers)
+				time.Sleep(100 * time.Millisecond)
+			}
+		}()
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	answers.Range(func(status, count any) bool {
+		fmt.Printf("%d %d\n", status, count.(*atomic.Int64).Load())
+		return true
+	})
+}
+
+// floodConnection sends requests over one connection until it ends.
+func floodConnection(address, request string, answers *sync.Map) {
+	connection, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer func() { _ = connection.Close() }()
+	reader := bufio.NewReader(connection)
+	for {
+		if _, err := io.WriteString(connection, request); err != nil {
+			return
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		count, _ := answers.LoadOrStore(response.StatusCode, new(atomic.Int64))
+		count.(*atomic.Int64).Add(1)
+	}
+}
+
+// servePlain serves until its standard input ends, and prints where.
+func servePlain() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return
+	}
+	fmt.Println(listener.Addr())
+	go func() {
+		_ = http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // A server of the test alone.
+			_, _ = io.WriteString(w, `{"status":"ok"}`)
+		}))
+	}()
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// beside runs this program as another process. end ends it and returns what it prints from then on.
+func beside(t testing.TB, variable, value string) (stdout *bufio.Reader, end func() string) {
+	t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), variable+"="+value, "GOMAXPROCS=1")
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stdout = bufio.NewReader(pipe)
+	end = sync.OnceValue(func() string {
+		_ = stdin.Close()
+		printed, _ := io.ReadAll(stdout)
+		_ = command.Wait()
+		return string(printed)
+	})
+	t.Cleanup(func() { end() })
+	return stdout, end
+}
+
+// latencies sends a request every few milliseconds, each when the one before is answered, and returns how long the answers
+// took, sorted. Every answer must be 200.
+func latencies(t testing.TB, client *http.Client, url, token string, samples int) []time.Duration {
+	t.Helper()
+	took := make([]time.Duration, samples)
+	for i := range took {
+		time.Sleep(5 * time.Millisecond)
+		request, err := http.NewRequest(http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		begin := time.Now()
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err := firstError(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s (%v)", url, response.StatusCode, body, err)
+		}
+		took[i] = time.Since(begin)
+	}
+	slices.Sort(took)
+	return took
+}
+
+// BenchmarkFlood has tenant A flood the service over 2,000 connections, and measures what tenant B, with one connection and one
+// request every few milliseconds, feels of it. The client, the flood and the service share the machine, so the same is measured
+// of a web server that does nothing and that nobody floods, in turns with the service: what that one feels is the machine.
+//
+//   - alone-p99-ms, flooded-p99-ms, and ratio, which is the one through the other: B's requests.
+//   - machine-ratio: the same ratio for the server that does nothing.
+//   - health-p99-ms: /healthz during the flood.
+//   - admitted-per-s, refused-per-s: answers to A.
+//   - cores: the processors that the service has had during the flood. Where others use this machine, too, it may be that it
+//     wanted more.
+//   - anon-MiB: how far the flood makes the service's own memory grow.
+//
+// A floods with three kinds of requests: for one user, for a list, and with a token that is not valid.
+func BenchmarkFlood(b *testing.B) {
+	s := start(b)
+	crowd := s.fill(b, 2, 500)
+	tokens := [2]string{}
+	for i, school := range crowd.schools {
+		tokens[i] = s.makeToken(b, "create", "--name", fmt.Sprint("tenant", i), "--school", school, "--expires", "never")
+		s.eventually(b, tokens[i], http.StatusOK)
+	}
+	stdout, _ := beside(b, plainVariable, "yes")
+	plain, err := stdout.ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	root := "http://" + s.http + s.root + "/v1.0/education"
+	f := flooded{server: s, service: root + "/users/" + crowd.users[1], plain: "http://" + strings.TrimSpace(plain) + "/", token: tokens[1]}
+	for _, kind := range []struct{ name, path, token string }{
+		{"user", "/users/" + crowd.users[0], tokens[0]},
+		{"list", "/users", tokens[0]},
+		{"guess", "/users", "edu_guess"},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			for b.Loop() {
+				f.measure(b, s.http+" "+s.root+"/v1.0/education"+kind.path+" "+kind.token)
+			}
+		})
+	}
+}
+
+// flooded is a service while it is flooded, and a plain web server beside it.
+type flooded struct {
+	server         *server
+	service, plain string
+	// token is B's.
+	token string
+}
+
+// measure measures without and with a flood.
+func (f *flooded) measure(b *testing.B, target string) {
+	b.Helper()
+	const samples = 400
+	client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
+	defer client.CloseIdleConnections()
+	both := func() (service, plain time.Duration) {
+		var all [2][]time.Duration
+		for range samples / 50 {
+			for i, url := range []string{f.service, f.plain} {
+				all[i] = append(all[i], latencies(b, client, url, f.token, 50)...)
+			}
+		}
+		slices.Sort(all[0])
+		slices.Sort(all[1])
+		return all[0][samples*99/100], all[1][samples*99/100]
+	}
+	alone, plainAlone := both()
+	before, usedBefore := f.server.memory(b, "VmRSS"), f.server.processorTime(b)
+	begin := time.Now()
+	_, end := beside(b, floodVariable, target)
+	time.Sleep(2 * time.Second) // All connections are there then, and the first second's requests are through.
+	during, plainDuring := both()
+	health := latencies(b, client, "http://"+f.server.http+"/healthz", "", 200)
+	after, used := f.server.memory(b, "VmRSS"), f.server.processorTime(b)-usedBefore
+	answers, seconds := end(), time.Since(begin).Seconds()
+	admitted, refused := countAnswers(b, answers)
+	ratio := func(a, b time.Duration) float64 { return float64(a) / float64(b) }
+	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	b.ReportMetric(milliseconds(alone), "alone-p99-ms")
+	b.ReportMetric(milliseconds(during), "flooded-p99-ms")
+	b.ReportMetric(ratio(during, alone), "ratio")
+	b.ReportMetric(ratio(plainDuring, plainAlone), "machine-ratio")
+	b.ReportMetric(milliseconds(health[len(health)*99/100]), "health-p99-ms")
+	b.ReportMetric(admitted/seconds, "admitted-per-s")
+	b.ReportMetric(refused/seconds, "refused-per-s")
+	b.ReportMetric(used.Seconds()/seconds, "cores")
+	b.ReportMetric(mebibytes(after.anon-before.anon), "anon-MiB")
+}
+
+// processorTime returns how long the service has had a processor (proc_pid_stat(5), fields 14 and 15, in hundredths of a
+// second).
+func (s *server) processorTime(t testing.TB) time.Duration {
+	t.Helper()
+	content, err := os.ReadFile(s.proc("stat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(content), ") ")
+	fields := strings.Fields(rest)
+	user, err := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	if err := firstError(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// countAnswers reads what a flood prints.
+func countAnswers(t testing.TB, printed string) (admitted, refused float64) {
+	t.Helper()
+	for line := range strings.Lines(printed) {
+		status, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		count, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if status == "200" {
+			admitted += float64(count)
+		} else {
+			refused += float64(count)
+		}
+	}
+	if admitted+refused == 0 {
+		t.Fatal("the flood had no answer, so that nothing is shown")
+	}
+	return admitted, refused
+}
