@@ -422,7 +422,10 @@ func TestRows(t *testing.T) {
 		if check := field.Tag.Get("check"); check != "" && checks[check] == nil {
 			t.Errorf("%s: there is no check %q", name, check)
 		}
-		row := "| `" + name + "` | "
+		row := "\n| `" + name + "` | "
+		if rows := strings.Count(string(readme), row); rows > 1 {
+			t.Errorf("README has %d rows for %s", rows, name)
+		}
 		if value := field.Tag.Get("envDefault"); value != "" {
 			row += "`" + value + "` |"
 		}

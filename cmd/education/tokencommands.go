@@ -213,13 +213,15 @@ func parseExpiry(text string) (expiry, error) {
 			return expiry{after: time.Duration(count) * 24 * time.Hour}, nil
 		}
 	}
-	if after, err := time.ParseDuration(text); err == nil && after > 0 {
+	if after, err := time.ParseDuration(text); err == nil && after >= time.Second {
 		return expiry{after: after}, nil
 	}
-	if day, err := time.Parse(time.DateOnly, text); err == nil {
-		return expiry{at: day.AddDate(0, 0, 1)}, nil
+	at, err := time.Parse(time.RFC3339, text)
+	if day, notDay := time.Parse(time.DateOnly, text); notDay == nil {
+		at, err = day.AddDate(0, 0, 1), nil
 	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
+	// The zero time stands for never, and RFC 3339 has years of four digits.
+	if err == nil && !at.IsZero() && at.UTC().Year() <= 9999 {
 		return expiry{at: at}, nil
 	}
 	return expiry{}, fmt.Errorf("--expires must be a time such as 90d or 12h, a day such as 2027-01-31, an instant such as 2027-01-31T12:00:00Z, or %s", never)

@@ -162,6 +162,7 @@ func (c *concern) newEntity(witness *education.Witness) Entity {
 	} else if c.outcome == Unknown {
 		entity.ID, _ = witness.Entity(c.set, education.Key{})
 	}
+	entity.ID, entity.ExternalID = clip(entity.ID), clip(entity.ExternalID)
 	return entity
 }
 

@@ -410,6 +410,35 @@ func TestLinesOfRequestsThatDoNotGetToTheDirectory(t *testing.T) {
 	}
 }
 
+// TestLineOfANewEntityIsPrintable has a client choose an externalId that turns the text around it in a terminal. It may be
+// stored so, and must not stand so in a line.
+func TestLineOfANewEntityIsPrintable(t *testing.T) {
+	t.Parallel()
+	change, err := education.DecodeChange(education.Users, education.CreateEntity,
+		[]byte(`{"displayName": "x", "onPremisesSamAccountName": "x", "externalId": "a\u202eb"}`), education.Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, required := range []bool{false, true} {
+		b := newBench(required)
+		b.directory.answer = func(context.Context) (*education.Entity, error) { return nil, odata.Errorf(odata.Conflict, "", "") }
+		b.ask = func(ctx context.Context, d education.Directory) error {
+			_, err := d.Create(ctx, education.Users, change)
+			return err
+		}
+		b.serve("POST")
+		lines := b.store.take(t)
+		if len(lines) == 0 {
+			t.Fatal("there is no line")
+		}
+		for _, line := range lines {
+			if got := line["externalId"]; got != "a\ufffdb" {
+				t.Errorf("got the externalId %q, want it without what cannot be printed", got)
+			}
+		}
+	}
+}
+
 func TestOutcomeOf(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

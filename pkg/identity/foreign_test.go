@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/embedded"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -155,7 +156,7 @@ func TestForeignEntriesAreChangedWhereTheyStand(t *testing.T) {
 		{"name of a school", education.Schools, schoolID, map[string]any{"displayName": "Other"}, "ou=Other," + schoolBase, []string{
 			"ou: Other", "educationUniqueKey: school/displayName/-/other|school/number/-/0042|school/revision/" + schoolID + "/1",
 		}},
-		{"case of a class's externalId", education.Classes, classID, map[string]any{"externalId": "5A"}, "openCloudEducationExternalId=5A," + classBase, []string{
+		{"case of a class's externalId", education.Classes, classID, map[string]any{"externalId": "5A"}, "openCloudUUID=" + classID + "," + classBase, []string{
 			"openCloudEducationExternalId: 5A", "member: " + maxDN, "educationUniqueKey: class/externalId/-/5a|class/revision/" + classID + "/1",
 		}},
 		{"externalId of a class cleared", education.Classes, classID, map[string]any{"externalId": nil}, "openCloudUUID=" + classID + "," + classBase, []string{
@@ -208,6 +209,40 @@ func TestForeignEntryRenamedToWhatIsTaken(t *testing.T) {
 	if got := readEntry(t, store, maxDN).Value("givenName"); got != "" {
 		t.Errorf("the refused change has set givenName to %q", got)
 	}
+}
+
+// TestForeignEntryGetsTheValueOfAnother has a tenant give a class, whose entry is named by its externalId, the externalId that
+// names the entry of another school's class. Values of one school are nothing to another one, so the tenant must not notice.
+func TestForeignEntryGetsTheValueOfAnother(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	const otherID, otherSchool = "0e2f1bd5-9a2d-4a3b-a6c1-000000000004", "0e2f1bd5-9a2d-4a3b-a6c1-000000000005"
+	const otherDN = "openCloudEducationExternalId=7b," + classBase
+	addEntry(t, store, "ou=Other,"+schoolBase, "objectClass: top", "objectClass: organizationalUnit", "objectClass: openCloudEducationSchool",
+		"ou: Other", "openCloudUUID: "+otherSchool)
+	addEntry(t, store, otherDN, "objectClass: top", "objectClass: groupOfNames", "objectClass: openCloudEducationClass",
+		"objectClass: openCloudObject", "cn: 7b", "openCloudEducationExternalId: 7b", "openCloudUUID: "+otherID,
+		"openCloudEducationClassType: course", "openCloudMemberOfSchool: "+otherSchool)
+	for _, scope := range []string{education.ScopeGlobal, education.ScopeSchool} {
+		d := newDirectory(t, store, education.Rules{ExternalIDScope: scope})
+		err := d.AddRef(t.Context(), education.NavigationOf(education.Schools, "classes"),
+			keyOf(education.Schools, "id", schoolID), keyOf(education.Classes, "id", classID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bound := access.With(t.Context(), &access.Credential{Verbs: access.AllVerbs, Schools: []string{schoolID}})
+		_, err = d.Update(bound, education.Classes, keyOf(education.Classes, "id", classID),
+			newChange(t, education.Classes, education.UpdateEntity, map[string]any{"externalId": "7b", "displayName": "Renamed"}))
+		if scope == education.ScopeGlobal {
+			wantTaken(t, "an externalId that is unique everywhere", err, "externalId")
+		} else if err != nil {
+			t.Errorf("an externalId that is unique in its school: %v", err)
+		}
+	}
+	if got := readEntry(t, store, otherDN).Value("cn"); got != "7b" {
+		t.Errorf("the other class is called %q now", got)
+	}
+	wantTargets(t, d, education.Classes, classID, "members", maxID)
 }
 
 // TestRenameIsTakenBack has the Modify after a rename fail.

@@ -88,7 +88,7 @@ func (p *plan) keepTo(key education.Key) {
 func (d *Directory) plan(ctx context.Context, found *record, change *education.Change, hash string) (*plan, error) {
 	p := &plan{record: found, next: education.NewEntity(found.entity.Set)}
 	for _, property := range found.entity.Set.Properties {
-		if err := p.property(property, change, hash); err != nil {
+		if err := p.property(property, change, hash, d.rules); err != nil {
 			return nil, err
 		}
 	}
@@ -122,7 +122,7 @@ func (d *Directory) plan(ctx context.Context, found *record, change *education.C
 }
 
 // property plans the change of one property.
-func (p *plan) property(property *education.Property, change *education.Change, hash string) error {
+func (p *plan) property(property *education.Property, change *education.Change, hash string, rules education.Rules) error {
 	current := p.record.entity.Value(property)
 	standIn := holdsStandIn(p.next.Set, property, p.record.entry)
 	if standIn {
@@ -158,11 +158,12 @@ func (p *plan) property(property *education.Property, change *education.Change, 
 	values := encodeValue(value)
 	if p.renames(property) {
 		p.named = property
-		p.newRDN = rdn(property.Attribute, strings.Join(values, ""))
-		if len(values) > 0 {
+		if len(values) > 0 && rules.UniqueScope(p.next.Set, property) == education.Everywhere {
+			p.newRDN = rdn(property.Attribute, strings.Join(values, ""))
 			return nil
 		}
-		// Without its name the entry gets the one that this service would have given it.
+		// Without its name the entry gets the one that this service would have given it. So it does if others may have the
+		// value, too: one of another school may be named by it, which is not to be in the way, and not to be learnt.
 		p.newRDN = rdn(attributeID, p.record.entity.ID())
 	}
 	p.replace(property.Attribute, values)

@@ -112,6 +112,7 @@ func TestParseRefuses(t *testing.T) {
 		{"half", wrap()[:20], "unexpected EOF"},
 		{"null", "null", "version"},
 		{"no object", "[]", "cannot unmarshal"},
+		{"an end that is null", wrap(`{"name": "a", ` + all + `, "tokens": [{"sha256": "` + digit("a") + `", "created": ` + noon + `, "expires": null}]}`), "null"},
 		{"another version", `{"version": 2, "credentials": []}`, "version"},
 		{"more behind it", wrap() + "{}", "behind the end"},
 		{"an unknown name", `{"version": 1, "credentials": [], "comment": ""}`, `"comment" is not known`},

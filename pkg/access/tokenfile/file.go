@@ -80,14 +80,10 @@ func (f *File) Authenticate(_ context.Context, token string) (*access.Grant, err
 	if !wellFormed(token) {
 		return nil, access.ErrUnknown
 	}
-	tokens, err := f.tokens.current()
-	if err != nil {
-		return nil, errUnusable
-	}
 	digest := access.DigestOf(token)
-	found, ok := tokens[digest]
-	if !ok {
-		return nil, access.ErrUnknown
+	found, err := f.find(digest)
+	if err != nil {
+		return nil, err
 	}
 	now := f.now()
 	if !found.token.valid(now) {
@@ -96,6 +92,21 @@ func (f *File) Authenticate(_ context.Context, token string) (*access.Grant, err
 	}
 	f.warn(digest, found, now)
 	return found.grant, nil
+}
+
+// find returns what the file says about a token. One that is not known may have been made since the last look, and whoever made
+// it may use it at once: so the file is looked at again.
+func (f *File) find(digest access.Digest) (*holder, error) {
+	for _, age := range []time.Duration{lookEvery, 0} {
+		tokens, err := f.tokens.within(age)
+		if err != nil {
+			return nil, errUnusable
+		}
+		if found, ok := tokens[digest]; ok {
+			return found, nil
+		}
+	}
+	return nil, access.ErrUnknown
 }
 
 // warn logs, once a day, that somebody uses a token that is about to end.

@@ -246,6 +246,28 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestFileKnowsNewTokensAtOnce shows that a token can be used when it has been printed, however short ago the file was looked at,
+// while the tokens that are known cost no look.
+func TestFileKnowsNewTokensAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	file := s.open()
+	token, next := NewToken(), NewToken()
+	if err := add(s.path, "a", token, s.time, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	s.want(file, token, nil)
+	s.edit(func(d *Document) error { return d.Rotate("a", next, s.time, time.Hour, time.Time{}) })
+	s.want(file, next, nil)
+	s.want(file, token, nil)
+	looked := file.tokens.latest.Load()
+	s.time = s.time.Add(lookEvery / 2)
+	s.want(file, next, nil)
+	if file.tokens.latest.Load() != looked {
+		t.Error("a token that is known made the file be looked at again")
+	}
+}
+
 // TestFileExpires holds the moment of the end: a token is valid before it, and not in it.
 func TestFileExpires(t *testing.T) {
 	t.Parallel()

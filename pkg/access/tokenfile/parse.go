@@ -56,6 +56,9 @@ func checkValue(decoder *json.Decoder, depth int) error {
 	if err != nil {
 		return unexpected(err)
 	}
+	if token == nil && depth < maxDepth {
+		return errors.New("there is a null, which may mean that something is missing or that there is none")
+	}
 	delimiter, _ := token.(json.Delim)
 	if delimiter != '{' && delimiter != '[' {
 		return nil

@@ -56,14 +56,19 @@ type look[T any] struct {
 }
 
 // current returns what the file holds, which was true at most lookEvery ago. The error says that it cannot be told.
-func (w *watched[T]) current() (T, error) {
-	if latest := w.latest.Load(); latest.fresh(w.now()) {
+func (w *watched[T]) current() (T, error) { return w.within(lookEvery) }
+
+// within returns what the file holds, which was true at most age ago; with 0, when it was called or later. All who wait for a
+// look at the same time share it.
+func (w *watched[T]) within(age time.Duration) (T, error) {
+	asked := w.now()
+	if latest := w.latest.Load(); latest.fresh(asked, asked, age) {
 		return latest.usable(w.keep)
 	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	latest := w.latest.Load()
-	if now := w.now(); !latest.fresh(now) {
+	if now := w.now(); !latest.fresh(asked, now, age) {
 		next := w.look(latest, now)
 		w.report(latest, next)
 		w.latest.Store(next)
@@ -72,13 +77,10 @@ func (w *watched[T]) current() (T, error) {
 	return latest.usable(w.keep)
 }
 
-// fresh reports whether a look, if there has been one, is recent. One that lies ahead is not: a clock has been set back.
-func (l *look[T]) fresh(now time.Time) bool {
-	if l == nil {
-		return false
-	}
-	age := now.Sub(l.at)
-	return age >= 0 && age < lookEvery
+// fresh reports whether a look, if there has been one, began less than age before somebody asked. One that lies ahead of now does
+// not count: a clock has been set back.
+func (l *look[T]) fresh(asked, now time.Time, age time.Duration) bool {
+	return l != nil && !l.at.After(now) && asked.Sub(l.at) < age
 }
 
 // usable returns the value if it may be used.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -27,8 +28,9 @@ import (
 	"github.com/opencloud-eu/education/pkg/middleware"
 )
 
-// BenchmarkForeign measures whether the time of an answer tells a key that another tenant has from one that nobody has. It
-// asks for both in turns, and prints the medians and their difference, which should be below 5 %:
+// BenchmarkForeign measures whether the time of an answer tells a key that another tenant has from one that nobody has, and a
+// value that some of its users have. It asks for both in turns, and prints the medians and their difference, which should be
+// below 5 %:
 //
 //	go test -run '^$' -bench Foreign -benchtime 2000x ./pkg/education/api
 func BenchmarkForeign(b *testing.B) {
@@ -44,6 +46,11 @@ func BenchmarkForeign(b *testing.B) {
 						continue
 					}
 					b.Run(set.Singular+"/"+property.Name, func(b *testing.B) { stage.compare(b, set, property.Name) })
+				}
+			}
+			for _, share := range shares {
+				for name, filter := range map[string]string{"equal": "surname eq '%s'", "prefix": "startswith(surname,'%s')"} {
+					b.Run(fmt.Sprint("filter/", name, "/", share), func(b *testing.B) { stage.compareFilters(b, filter, surnameOf(share)) })
 				}
 			}
 		})
@@ -95,6 +102,21 @@ type tenantStage struct {
 // perTenant is how many users and classes a tenant has.
 const perTenant = 200
 
+// shares are how many users of the second tenant have one surname in common, that of surnameOf.
+var shares = []int{1, 10, 100}
+
+func surnameOf(share int) string { return fmt.Sprint("Surname ", share, ".") }
+
+// surname returns the surname of a user of the second tenant.
+func surname(number int) string {
+	for _, share := range shares {
+		if number -= share; number < 0 {
+			return surnameOf(share)
+		}
+	}
+	return "Other"
+}
+
 func newTenantStage(b *testing.B, directory *identity.Directory) *tenantStage {
 	b.Helper()
 	s := &tenantStage{foreign: map[string]map[string][]string{}}
@@ -107,7 +129,11 @@ func newTenantStage(b *testing.B, directory *identity.Directory) *tenantStage {
 				count = 1
 			}
 			for i := range count {
-				entity := createNumbered(b, directory, set, school, fmt.Sprint(tenant, "-", i))
+				named := "Own"
+				if tenant == 1 {
+					named = surname(i)
+				}
+				entity := createNumbered(b, directory, set, school, fmt.Sprint(tenant, "-", i), named)
 				switch {
 				case set == education.Schools && tenant == 0:
 					school, own = entity, entity.ID()
@@ -138,14 +164,14 @@ type granted struct{ grant *access.Grant }
 
 func (g granted) Authenticate(context.Context, string) (*access.Grant, error) { return g.grant, nil }
 
-func createNumbered(b *testing.B, directory *identity.Directory, set *education.EntitySet, school *education.Entity, number string) *education.Entity {
+func createNumbered(b *testing.B, directory *identity.Directory, set *education.EntitySet, school *education.Entity, number, surname string) *education.Entity {
 	b.Helper()
 	body := map[string]any{"displayName": "n" + number, "externalId": "x" + number}
 	switch set {
 	case education.Schools:
 		body["schoolNumber"] = "s" + number
 	case education.Users:
-		body["onPremisesSamAccountName"] = "u" + number
+		body["onPremisesSamAccountName"], body["surname"] = "u"+number, surname
 	case education.Classes:
 		body["classification"] = "course"
 	}
@@ -198,6 +224,29 @@ func (s *tenantStage) compare(b *testing.B, set *education.EntitySet, property s
 			}
 		}
 	}
+	report(b, foreign, absent)
+}
+
+// compareFilters counts the users with a surname that only foreign ones have, and with one that nobody has, in turns.
+func (s *tenantStage) compareFilters(b *testing.B, filter, surname string) {
+	var foreign, absent []time.Duration
+	count := func(surname string) time.Duration {
+		return s.take(b, s.url+"/users/$count?$filter="+url.QueryEscape(fmt.Sprintf(filter, surname)), http.StatusOK)
+	}
+	for i := range b.N {
+		for turn := range 2 {
+			if (turn+i)%2 == 0 {
+				foreign = append(foreign, count(surname))
+			} else {
+				absent = append(absent, count("N"+surname[1:]))
+			}
+		}
+	}
+	report(b, foreign, absent)
+}
+
+func report(b *testing.B, foreign, absent []time.Duration) {
+	b.Helper()
 	theirs, nobodys := median(foreign), median(absent)
 	b.ReportMetric(float64(theirs.Nanoseconds()), "ns-foreign")
 	b.ReportMetric(float64(nobodys.Nanoseconds()), "ns-absent")
@@ -211,7 +260,14 @@ func median(durations []time.Duration) time.Duration {
 
 // ask asks for an entity that the credential does not see, and returns how long the answer took.
 func (s *tenantStage) ask(b *testing.B, set *education.EntitySet, property, key string) time.Duration {
-	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.url+"/"+set.Name+"("+property+"='"+key+"')", nil)
+	b.Helper()
+	return s.take(b, s.url+"/"+set.Name+"("+property+"='"+key+"')", http.StatusNotFound)
+}
+
+// take returns how long an answer takes.
+func (s *tenantStage) take(b *testing.B, url string, want int) time.Duration {
+	b.Helper()
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -224,8 +280,8 @@ func (s *tenantStage) ask(b *testing.B, set *education.EntitySet, property, key 
 	_, _ = io.Copy(io.Discard, response.Body)
 	took := time.Since(begin)
 	_ = response.Body.Close()
-	if response.StatusCode != http.StatusNotFound {
-		b.Fatalf("%s %s: got %d", property, key, response.StatusCode)
+	if response.StatusCode != want {
+		b.Fatalf("%s: got %d", url, response.StatusCode)
 	}
 	return took
 }
