@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 	err := s.view(func(tx *bolt.Tx) error {
 		c := &checker{tx: tx, records: map[uint64]*record{}}
 		for _, step := range []func(){
-			c.readEntries, c.checkEntries, c.checkNames, c.checkChildren, c.checkIndexes, c.checkLinks, c.checkReferences,
+			c.readEntries, c.checkEntries, c.checkNames, c.checkChildren, c.checkIndexes, c.checkParts, c.checkLinks, c.checkReferences,
 		} {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -186,6 +187,25 @@ func (c *checker) checkIndexes() {
 		})
 		for key := range wanted {
 			c.fault("The index of %s lacks a value of entry %d.", a.name, lastID([]byte(key)))
+		}
+	}
+}
+
+// checkParts is checkIndexes for the indexes within schools.
+func (c *checker) checkParts() {
+	for _, a := range directory.parted {
+		wanted := map[string]bool{}
+		for id, entry := range c.records {
+			maps.Copy(wanted, partKeys(a, schoolsOf(entry), entry.values(a.name), id))
+		}
+		c.each(partBucket(a), func(key, _ []byte) {
+			if !wanted[string(key)] {
+				c.fault("The index of %s within schools has a value of entry %d that the entry has not.", a.name, lastID(key))
+			}
+			delete(wanted, string(key))
+		})
+		for key := range wanted {
+			c.fault("The index of %s within schools lacks a value of entry %d.", a.name, lastID([]byte(key)))
 		}
 	}
 }

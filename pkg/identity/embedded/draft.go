@@ -327,6 +327,7 @@ func unlink(holder uint64, a *attribute, target uint64, c *changes) {
 
 // diffIndexes adds the changes of the equality indexes that turn one record into the other.
 func diffIndexes(before, now *record, c *changes) {
+	diffParts(before, now, c)
 	for _, have := range before.attributes {
 		a := directory.attribute(have.Type)
 		values := now.values(have.Type)
@@ -353,6 +354,52 @@ func diffIndexes(before, now *record, c *changes) {
 			}
 		}
 	}
+}
+
+// diffParts is diffIndexes for the indexes within schools.
+func diffParts(before, now *record, c *changes) {
+	from, to := schoolsOf(before), schoolsOf(now)
+	moved := !maps.Equal(from, to)
+	if len(from) == 0 && !moved {
+		return
+	}
+	for _, a := range directory.parted {
+		had, has := before.values(a.name), now.values(a.name)
+		if !moved && slices.Equal(had, has) {
+			continue
+		}
+		gone, kept := partKeys(a, from, had, before.id), partKeys(a, to, has, now.id)
+		for key := range gone {
+			if !kept[key] {
+				c.delete(partBucket(a), []byte(key))
+			}
+		}
+		for key := range kept {
+			if !gone[key] {
+				c.put(partBucket(a), []byte(key), nil)
+			}
+		}
+	}
+}
+
+// schoolsOf returns the normalised ids of an entry's schools.
+func schoolsOf(entry *record) map[string]bool {
+	values := entry.values(attributeMemberOfSchool)
+	if len(values) == 0 {
+		return nil
+	}
+	return canonicals(directory.attribute(attributeMemberOfSchool), values)
+}
+
+// partKeys returns the keys of an entry's values within its schools.
+func partKeys(a *attribute, schools map[string]bool, values []string, id uint64) map[string]bool {
+	keys := make(map[string]bool, len(schools)*len(values))
+	for value := range canonicals(a, values) {
+		for school := range schools {
+			keys[string(partKey(school, value, id))] = true
+		}
+	}
+	return keys
 }
 
 func canonicals(a *attribute, values []string) map[string]bool {

@@ -23,6 +23,18 @@ var (
 // indexBucket returns the name of the bucket with the equality index of an attribute: normalised value, id → nothing.
 func indexBucket(a *attribute) []byte { return []byte(indexBucketPrefix + a.name) }
 
+// partBucket returns the name of the bucket with the index of an attribute within each school: normalised id of the school,
+// normalised value, id → nothing. Whoever may see some schools alone searches in that, so that neither the answer nor the
+// time it takes depends on what others hold.
+func partBucket(a *attribute) []byte {
+	return []byte(indexBucketPrefix + attributeMemberOfSchool + "/" + a.name)
+}
+
+// partKey is the key of one value of one entry within a school.
+func partKey(school, normalized string, id uint64) []byte {
+	return append(valueKey(school), indexKey(normalized, id)...)
+}
+
 const idSize = 8
 
 func appendID(key []byte, id uint64) []byte { return binary.BigEndian.AppendUint64(key, id) }

@@ -227,17 +227,18 @@ func rulesOut(tx *bolt.Tx, s source, id uint64) bool {
 	return false
 }
 
-// sourceOf returns a source of all entries for which the condition may be true, or nil if no index helps.
-func (c *condition) sourceOf(tx *bolt.Tx) source {
+// sourceOf returns a source of all entries for which the condition may be true, or nil if no index helps. With schools, it
+// yields the entries of these alone; nil asks for all entries.
+func (c *condition) sourceOf(tx *bolt.Tx, schools []string) source {
 	switch c.kind {
 	case whenNever:
 		return fixed(nil)
 	case whenAll:
-		return c.sourceOfAll(tx)
+		return c.sourceOfAll(tx, schools)
 	case whenAny:
 		parts := make(union, 0, len(c.parts))
 		for _, part := range c.parts {
-			found := part.sourceOf(tx)
+			found := part.sourceOf(tx, schools)
 			if found == nil {
 				return nil
 			}
@@ -246,7 +247,7 @@ func (c *condition) sourceOf(tx *bolt.Tx) source {
 		return parts
 	case whenEqual, whenAtLeast, whenAtMost, whenParts:
 		if !c.inName {
-			return c.sourceOfValues(tx)
+			return c.sourceOfValues(tx, schools)
 		}
 	}
 	return nil
@@ -254,11 +255,16 @@ func (c *condition) sourceOf(tx *bolt.Tx) source {
 
 // sourceOfAll returns the best source among the operands of an and. Object classes come last: nearly every filter
 // names one, and nearly every entry has it.
-func (c *condition) sourceOfAll(tx *bolt.Tx) source {
+func (c *condition) sourceOfAll(tx *bolt.Tx, schools []string) source {
 	objectClass := directory.attribute(attributeObjectClass)
+	for _, part := range c.parts {
+		if own := part.schools(); schools == nil && own != nil {
+			schools = own
+		}
+	}
 	var sources, common []source
 	for _, part := range c.parts {
-		found := part.sourceOf(tx)
+		found := part.sourceOf(tx, schools)
 		switch {
 		case found == nil:
 		case part.kind == whenEqual && slices.Contains(part.attributes, objectClass):
@@ -278,11 +284,17 @@ func (c *condition) sourceOfAll(tx *bolt.Tx) source {
 	return best
 }
 
-// sourceOfValues returns the source of a condition on the values of one attribute and its subtypes.
-func (c *condition) sourceOfValues(tx *bolt.Tx) source {
+// sourceOfValues returns the source of a condition on the values of one attribute and its subtypes. Within schools no index
+// is looked at that has candidates of other schools, but for unique values, of which there is one: see among.
+func (c *condition) sourceOfValues(tx *bolt.Tx, schools []string) source {
 	parts := make(union, 0, len(c.attributes))
 	for _, a := range c.attributes {
-		found := c.sourceOfAttribute(tx, a)
+		var found source
+		if schools == nil || !a.indexed() || a.is(unique) || a.name == attributeMemberOfSchool {
+			found = c.sourceOfAttribute(tx, a)
+		} else if c.rule.belongsTo(a) && a.is(parted) {
+			found = c.sourceWithin(a, schools)
+		}
 		if found == nil {
 			return nil
 		}
@@ -295,7 +307,6 @@ func (c *condition) sourceOfValues(tx *bolt.Tx) source {
 }
 
 func (c *condition) sourceOfAttribute(tx *bolt.Tx, a *attribute) source {
-	bucket := indexBucket(a)
 	switch {
 	case !c.rule.belongsTo(a): // an extensible match by a rule that the index does not follow
 		return nil
@@ -308,14 +319,62 @@ func (c *condition) sourceOfAttribute(tx *bolt.Tx, a *attribute) source {
 		return fixed(nil)
 	case !a.indexed():
 		return nil
+	}
+	return c.sourceIn(indexBucket(a), nil)
+}
+
+// schools returns the schools that every entry for which the condition is true is in one of, or nil if it says nothing of
+// schools.
+func (c *condition) schools() []string {
+	switch {
+	case c.kind == whenEqual && len(c.attributes) == 1 && c.attributes[0].name == attributeMemberOfSchool && !c.inName:
+		return []string{c.value}
+	case c.kind == whenAny:
+		var all []string
+		for _, part := range c.parts {
+			own := part.schools()
+			if own == nil {
+				return nil
+			}
+			all = append(all, own...)
+		}
+		return all
+	}
+	return nil
+}
+
+// sourceWithin is sourceOfAttribute for the entries of some schools, or nil if the index does not help.
+func (c *condition) sourceWithin(a *attribute, schools []string) source {
+	parts := make(union, 0, len(schools))
+	for _, school := range schools {
+		found := c.sourceIn(partBucket(a), valueKey(school))
+		if found == nil {
+			return nil
+		}
+		parts = append(parts, found)
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return parts
+}
+
+// sourceIn returns the source of a condition on the values in an index, behind what its keys begin with.
+func (c *condition) sourceIn(bucket, head []byte) source {
+	behind := func(key []byte) []byte { return slices.Concat(head, key) }
+	end := after(head)
+	if len(head) == 0 {
+		end = nil
+	}
+	switch {
 	case c.kind == whenEqual:
-		return postings{bucket, valueKey(c.value)}
+		return postings{bucket, behind(valueKey(c.value))}
 	case c.kind == whenAtLeast:
-		return &span{bucket: bucket, from: prefixKey(c.value)}
+		return &span{bucket: bucket, from: behind(prefixKey(c.value)), to: end}
 	case c.kind == whenAtMost:
-		return &span{bucket: bucket, to: after(valueBound(c.value))}
+		return &span{bucket: bucket, from: head, to: after(behind(valueBound(c.value)))}
 	case c.initial != "" && len(indexPrefix(c.initial)) > 0:
-		prefix := prefixKey(indexPrefix(c.initial))
+		prefix := behind(prefixKey(indexPrefix(c.initial)))
 		return &span{bucket: bucket, from: prefix, to: after(prefix)}
 	}
 	return nil

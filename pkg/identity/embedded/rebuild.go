@@ -26,6 +26,9 @@ func indexContents() []byte {
 		if a.indexed() {
 			b.WriteString("\n" + a.name + " " + a.equality.name)
 		}
+		if a.is(parted) {
+			b.WriteString(" within " + attributeMemberOfSchool)
+		}
 	}
 	return []byte(b.String())
 }
@@ -34,6 +37,9 @@ func indexContents() []byte {
 func hasIndexes(tx *bolt.Tx) bool {
 	for _, a := range directory.all {
 		if a.indexed() && tx.Bucket(indexBucket(a)) == nil {
+			return false
+		}
+		if a.is(parted) && tx.Bucket(partBucket(a)) == nil {
 			return false
 		}
 	}
@@ -103,6 +109,9 @@ func indexBuckets() [][]byte {
 	for _, a := range directory.all {
 		if a.indexed() {
 			buckets = append(buckets, indexBucket(a))
+		}
+		if a.is(parted) {
+			buckets = append(buckets, partBucket(a))
 		}
 	}
 	return buckets

@@ -87,9 +87,10 @@ type schema struct {
 	// links are the attributes whose values are kept as links, uniques those whose values are unique.
 	// linkClasses are the names of the object classes that allow a link attribute.
 	linkClasses []string
-	// computed are those that are not kept.
+	// parted are those that have an index within each school, computed those that are not kept.
 	links    []*attribute
 	uniques  []*attribute
+	parted   []*attribute
 	computed []*attribute
 	// These keep the order of the tables.
 	all        []*attribute
@@ -146,6 +147,9 @@ func (s *schema) compileAttribute(row attributeRow) {
 	}
 	if a.is(link) {
 		s.links = append(s.links, a)
+	}
+	if a.is(parted) {
+		s.parted = append(s.parted, a)
 	}
 	if a.is(computed) {
 		s.computed = append(s.computed, a)

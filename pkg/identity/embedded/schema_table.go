@@ -31,6 +31,9 @@ const (
 	link
 	// unique attributes have no value in common in two entries.
 	unique
+	// parted attributes have an index within each school as well: those that tell few of its users or classes from all others,
+	// for whoever may see that school alone.
+	parted
 )
 
 // The syntaxes of RFC 4517, section 3.3, RFC 4523 and RFC 4530 that attributes use.
@@ -93,7 +96,7 @@ var attributeRows = []attributeRow{
 	{oid: "2.5.4.0", names: "objectClass", equality: "objectIdentifierMatch", syntax: syntaxOID},
 	{oid: "2.5.21.9", names: "structuralObjectClass", equality: "objectIdentifierMatch", syntax: syntaxOID, traits: single | operational | unindexed},
 	{oid: "2.5.18.1", names: "createTimestamp", equality: "generalizedTimeMatch", ordering: "generalizedTimeOrderingMatch", syntax: syntaxGeneralizedTime, traits: single | operational},
-	{oid: "2.5.18.2", names: "modifyTimestamp", equality: "generalizedTimeMatch", ordering: "generalizedTimeOrderingMatch", syntax: syntaxGeneralizedTime, traits: single | operational},
+	{oid: "2.5.18.2", names: "modifyTimestamp", equality: "generalizedTimeMatch", ordering: "generalizedTimeOrderingMatch", syntax: syntaxGeneralizedTime, traits: single | operational | parted},
 	{oid: "2.5.18.9", names: "hasSubordinates", equality: "booleanMatch", syntax: syntaxBoolean, traits: single | operational | computed},
 	{oid: "2.5.18.10", names: "subschemaSubentry", equality: "distinguishedNameMatch", syntax: syntaxDN, traits: single | operational | computed},
 	{oid: "1.3.6.1.1.16.4", names: "entryUUID", equality: "uuidMatch", ordering: "uuidOrderingMatch", syntax: syntaxUUID, traits: single | operational},
@@ -107,9 +110,9 @@ var attributeRows = []attributeRow{
 
 	{oid: "2.5.4.41", names: "name", equality: "caseIgnoreMatch", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString},
 	{oid: "2.5.4.49", names: "distinguishedName", equality: "distinguishedNameMatch", syntax: syntaxDN},
-	{oid: "2.5.4.3", names: "cn commonName", superior: "name"},
-	{oid: "2.5.4.4", names: "sn surname", superior: "name"},
-	{oid: "2.5.4.42", names: "givenName gn", superior: "name"},
+	{oid: "2.5.4.3", names: "cn commonName", superior: "name", traits: parted},
+	{oid: "2.5.4.4", names: "sn surname", superior: "name", traits: parted},
+	{oid: "2.5.4.42", names: "givenName gn", superior: "name", traits: parted},
 	{oid: "2.5.4.43", names: "initials", superior: "name"},
 	{oid: "2.5.4.44", names: "generationQualifier", superior: "name"},
 	{oid: "2.5.4.12", names: "title", superior: "name"},
@@ -140,8 +143,8 @@ var attributeRows = []attributeRow{
 	{oid: "2.5.4.36", names: "userCertificate", syntax: syntaxCertificate},
 	{oid: "2.5.4.45", names: "x500UniqueIdentifier", syntax: syntaxBitString},
 
-	{oid: "0.9.2342.19200300.100.1.1", names: "uid userid", equality: "caseIgnoreMatch", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString},
-	{oid: "0.9.2342.19200300.100.1.3", names: "mail rfc822Mailbox", equality: "caseIgnoreIA5Match", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreIA5SubstringsMatch", syntax: syntaxIA5String},
+	{oid: "0.9.2342.19200300.100.1.1", names: "uid userid", equality: "caseIgnoreMatch", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString, traits: parted},
+	{oid: "0.9.2342.19200300.100.1.3", names: "mail rfc822Mailbox", equality: "caseIgnoreIA5Match", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreIA5SubstringsMatch", syntax: syntaxIA5String, traits: parted},
 	{oid: "0.9.2342.19200300.100.1.6", names: "roomNumber", equality: "caseIgnoreMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString},
 	{oid: "0.9.2342.19200300.100.1.7", names: "photo", syntax: syntaxOctetString},
 	{oid: "0.9.2342.19200300.100.1.8", names: "userClass", equality: "caseIgnoreMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString},
@@ -165,7 +168,7 @@ var attributeRows = []attributeRow{
 	{oid: "2.16.840.1.113730.3.1.39", names: "preferredLanguage", equality: "caseIgnoreMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString, traits: single},
 	{oid: "2.16.840.1.113730.3.1.40", names: "userSMIMECertificate", syntax: syntaxOctetString},
 	{oid: "2.16.840.1.113730.3.1.216", names: "userPKCS12", syntax: syntaxOctetString},
-	{oid: "2.16.840.1.113730.3.1.241", names: "displayName", equality: "caseIgnoreMatch", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString, traits: single},
+	{oid: "2.16.840.1.113730.3.1.241", names: "displayName", equality: "caseIgnoreMatch", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString, traits: single | parted},
 
 	{oid: openCloudArc + "1.1", names: "openCloudUUID", equality: "uuidMatch", ordering: "uuidOrderingMatch", syntax: syntaxUUID, traits: single | unique},
 	{oid: openCloudArc + "1.2", names: "openCloudExternalIdentity", equality: "caseIgnoreMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString},
@@ -173,7 +176,7 @@ var attributeRows = []attributeRow{
 	{oid: openCloudArc + "1.4", names: "openCloudUserType", equality: "caseIgnoreMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString, traits: single},
 	{oid: openCloudArc + "1.5", names: "openCloudLastSignInTimestamp", equality: "generalizedTimeMatch", ordering: "generalizedTimeOrderingMatch", syntax: syntaxGeneralizedTime, traits: single},
 	{oid: openCloudArc + "1.6", names: "openCloudMemberOfSchool", equality: "uuidMatch", ordering: "uuidOrderingMatch", syntax: syntaxUUID},
-	{oid: openCloudArc + "1.7", names: "openCloudEducationExternalId", equality: "caseIgnoreMatch", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString},
+	{oid: openCloudArc + "1.7", names: "openCloudEducationExternalId", equality: "caseIgnoreMatch", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString, traits: parted},
 	{oid: openCloudArc + "1.8", names: "openCloudEducationClassType", equality: "caseIgnoreMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString},
 	{oid: openCloudArc + "1.9", names: "openCloudEducationTeacherMember", equality: "distinguishedNameMatch", syntax: syntaxDN, traits: link},
 	{oid: openCloudArc + "1.10", names: "openCloudEducationSchoolNumber", equality: "caseIgnoreMatch", ordering: "caseIgnoreOrderingMatch", substrings: "caseIgnoreSubstringsMatch", syntax: syntaxDirectoryString},

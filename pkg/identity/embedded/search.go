@@ -246,7 +246,7 @@ func (q *query) plan(tx *bolt.Tx) error {
 		return wire.Errorf(wire.ResultProtocolError, "unknown scope of a search")
 	}
 	scope := q.scopeSource()
-	if indexed := q.condition.sourceOf(tx); indexed != nil {
+	if indexed := q.condition.sourceOf(tx, nil); indexed != nil {
 		q.source = cheapest(tx, []source{indexed, scope})
 	} else {
 		q.source = cheapest(tx, []source{everything{}, scope})

@@ -538,6 +538,11 @@ func TestIndexesRuleOut(t *testing.T) {
 		{"in another school", wire.And(wire.Equal("uid", "user1"), school(11)), 0},
 		{"in none of the schools", wire.And(wire.Equal("uid", "user3"), wire.Or(school(11), school(10))), 0},
 		{"nobody", wire.And(wire.Equal("uid", "nobody"), school(11)), 0},
+		{"beginning with, in the school", wire.And(sub("uid", "user", nil, ""), school(10)), 2},
+		{"beginning with, in another school, which has one user", wire.And(sub("uid", "user1", nil, ""), school(11)), 1},
+		{"at least, in one of the schools", wire.And(compared(wire.FilterGreaterOrEqual, "openCloudLastSignInTimestamp", "20260101110000Z"), wire.Or(school(11), school(10))), 2},
+		{"at most, in the school, which has two", wire.And(compared(wire.FilterLessOrEqual, "openCloudLastSignInTimestamp", "20260101113000Z"), school(10)), 2},
+		{"one of several, in the school", wire.And(wire.Or(wire.Equal("uid", "user1"), wire.Equal("uid", "user2")), school(11)), 1},
 		{"no index rules it out", wire.And(wire.Equal("uid", "user1"), wire.Present("title")), 1},
 	}
 	for _, test := range tests {
