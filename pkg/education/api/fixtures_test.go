@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ var (
 // service is the API behind a router, and what its routes were asked.
 type service struct {
 	http.Handler
-	pattern string // of the last request's route
+	last atomic.Value // pattern of the last request's route
 }
 
 // newService serves an API for a directory.
@@ -72,8 +73,14 @@ func asAdministrator(next http.Handler) http.Handler {
 func (s *service) notePattern(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r)
-		s.pattern = r.Method + " " + strings.TrimPrefix(chi.RouteContext(r.Context()).RoutePattern(), root)
+		s.last.Store(r.Method + " " + strings.TrimPrefix(chi.RouteContext(r.Context()).RoutePattern(), root))
 	})
+}
+
+// pattern returns the pattern of the route that has answered last.
+func (s *service) pattern() string {
+	pattern, _ := s.last.Load().(string)
+	return pattern
 }
 
 // newDirectory returns an empty directory inside the process.

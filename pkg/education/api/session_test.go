@@ -148,7 +148,7 @@ func TestSession(t *testing.T) {
 				}
 				response := s.send(request.method, request.path, request.body)
 				if response.Code < 300 {
-					used[s.pattern] = true
+					used[s.pattern()] = true
 				}
 				fmt.Fprintf(&record, "> %s %s %s\n< %d", request.method, request.path, request.body, response.Code)
 				for _, header := range []string{"Content-Type", "Location", "Allow"} {
