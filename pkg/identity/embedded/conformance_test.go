@@ -16,7 +16,12 @@ import (
 func TestConformanceStore(t *testing.T) { identitytest.Run(t, openDirectly) }
 
 // TestConformanceLDAP runs the suite on the same directory behind its LDAP listener.
-func TestConformanceLDAP(t *testing.T) { identitytest.Run(t, openBehindLDAP) }
+func TestConformanceLDAP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a long case: in short mode, pkg/identity/remote runs the suite on the listener")
+	}
+	identitytest.Run(t, openBehindLDAP)
+}
 
 // TestGeneratedStore compares the answers to generated filters with their meaning.
 func TestGeneratedStore(t *testing.T) {
