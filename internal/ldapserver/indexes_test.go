@@ -74,7 +74,8 @@ func checkIndexes(t *testing.T, server *Server, unindexed string) {
 		eventually(t, "the search is in the log", func() bool {
 			// The server answers before it logs that it has.
 			_, logged, _ = strings.Cut(server.Log(t)[before:], " SRCH ")
-			return strings.Contains(logged, "RESULT ")
+			_, result, _ := strings.Cut(logged, "RESULT ")
+			return strings.Contains(result, "\n") // The line is complete.
 		})
 		return strings.Contains(logged, unindexed)
 	}
