@@ -281,13 +281,38 @@ func (p *plan) setKeys(want []uniqueKey, asked func(*education.Property) bool) {
 }
 
 // plainRequest returns the Modify of a plan for a plain directory, where the stamp of the entry takes the place of the
-// revision. After a rename the stamp is another one.
+// revision. After a rename the stamp is another one, and what the plan replaces must still be what it was made for.
 func (p *plan) plainRequest() *wire.ModifyRequest {
 	request := &wire.ModifyRequest{DN: p.record.entry.DN, Changes: p.changes, Assertion: p.assertion}
-	if p.guarded && p.newRDN == "" && len(p.changes) > 0 {
+	switch {
+	case !p.guarded || len(p.changes) == 0:
+	case p.newRDN == "":
 		request.Assertion = unchanged(p.next.Set, p.record.entry)
+	default:
+		request.Assertion = p.replacedUnchanged()
 	}
 	return request
+}
+
+// replacedUnchanged returns the condition that the values which a plan replaces are still those that were read, or nil if it
+// replaces none of these.
+func (p *plan) replacedUnchanged() *wire.Filter {
+	read := attributesOf(p.next.Set)
+	var same []*wire.Filter
+	for _, change := range p.changes {
+		attribute := change.Attribute.Type
+		if change.Operation != wire.ChangeReplace || !slices.Contains(read, attribute) {
+			continue
+		}
+		values := p.record.entry.Values(attribute)
+		if len(values) == 0 {
+			same = append(same, wire.Not(wire.Present(attribute)))
+		}
+		for _, value := range values {
+			same = append(same, wire.Equal(attribute, value))
+		}
+	}
+	return allFilters(same...)
 }
 
 // request returns the Modify of a plan. An entry made by OpenCloud's graph service gets the object class that permits
