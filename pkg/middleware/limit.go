@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -56,16 +57,29 @@ func Limit(limits Limits, meters metric.MeterProvider) func(http.Handler) http.H
 				next.ServeHTTP(w, r)
 				return
 			}
-			leave, refused := admission.enter(r.Context(), credential.Name, r.Method == http.MethodGet || r.Method == http.MethodHead)
+			leave, refused := admission.enter(r.Context(), partyOf(credential), r.Method == http.MethodGet || r.Method == http.MethodHead)
 			switch {
 			case leave != nil:
 				defer leave()
 				next.ServeHTTP(w, r)
 			case refused != nil:
 				refusals.answer(w, r, refused)
+			default:
+				// The client has gone while the request waited. One that has closed its side alone must not read a success.
+				panic(http.ErrAbortHandler)
 			}
 		})
 	}
+}
+
+// partyOf returns what a credential's limits are kept under: its schools if it is bound to some, so that all tokens of a
+// tenant share one tenant's part and those of different tenants do not, whoever has given them out and whatever they are
+// called; otherwise its name.
+func partyOf(credential *access.Credential) string {
+	if credential.AllSchools || len(credential.Schools) == 0 {
+		return "name/" + credential.Name
+	}
+	return "schools/" + strings.Join(credential.Schools, ",")
 }
 
 // LimitFailures bounds how many tokens an address can try out. It stands around Authenticate and looks at its answers: an

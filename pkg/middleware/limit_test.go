@@ -48,7 +48,8 @@ func (n namedToken) Authenticate(_ context.Context, token string) (*access.Grant
 	return &access.Grant{Name: token, Verbs: access.AllVerbs, AllSchools: true}, nil
 }
 
-// from sends a request with a token from an address and returns the status and the Retry-After of the answer.
+// from sends a request with a token from an address and returns the status and the Retry-After of the answer. The status is 0 if
+// the request ends without one, because its test has.
 func from(t testing.TB, handler http.Handler, address, token string) (status int, retryAfter string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(t.Context())
@@ -57,6 +58,11 @@ func from(t testing.TB, handler http.Handler, address, token string) (status int
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	w := httptest.NewRecorder()
+	defer func() {
+		if failure := recover(); failure != nil && failure != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so.
+			panic(failure)
+		}
+	}()
 	handler.ServeHTTP(w, r)
 	return w.Code, w.Header().Get("Retry-After")
 }
@@ -323,4 +329,53 @@ func TestRecent(t *testing.T) {
 	if _, ok := m.get(0); ok {
 		t.Error("what was dropped is there")
 	}
+}
+
+// TestPartyOf holds that limits are a tenant's, and not those of whatever its tokens are called.
+func TestPartyOf(t *testing.T) {
+	t.Parallel()
+	north := &access.Credential{Name: "a", Schools: []string{"1"}}
+	tests := []struct {
+		name  string
+		other *access.Credential
+		same  bool
+	}{
+		{"another token of the tenant", &access.Credential{Name: "b", Schools: []string{"1"}}, true},
+		{"another tenant's by the same client", &access.Credential{Name: "a", Schools: []string{"2"}}, false},
+		{"one for more", &access.Credential{Name: "a", Schools: []string{"1", "2"}}, false},
+		{"one for all", &access.Credential{Name: "a", AllSchools: true}, false},
+		{"one for nothing", &access.Credential{Name: "a"}, false},
+	}
+	for _, test := range tests {
+		if same := partyOf(north) == partyOf(test.other); same != test.same {
+			t.Errorf("%s: shares limits: %t", test.name, same)
+		}
+	}
+}
+
+// TestGoneWhileWaiting holds that a request whose client goes while it waits is not answered, least of all with success.
+func TestGoneWhileWaiting(t *testing.T) {
+	t.Parallel()
+	running, done := make(chan struct{}), make(chan struct{})
+	handler := Limit(Limits{Concurrency: 1}, metricnoop.NewMeterProvider())(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(running)
+		<-done
+	}))
+	credential := &access.Credential{Name: "a", AllSchools: true}
+	send := func(ctx context.Context) (w *httptest.ResponseRecorder, failure any) {
+		w = httptest.NewRecorder()
+		defer func() { failure = recover() }()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodDelete, "/", nil).WithContext(access.With(ctx, credential)))
+		return w, nil
+	}
+	var first sync.WaitGroup
+	first.Go(func() { send(t.Context()) })
+	<-running
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, failure := send(ctx); failure != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so.
+		t.Errorf("got %v, want that the connection ends", failure)
+	}
+	close(done)
+	first.Wait()
 }
