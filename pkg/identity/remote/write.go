@@ -106,19 +106,35 @@ func (w *write) carryOut(ctx context.Context) (*wire.Entry, error) {
 		if err != nil {
 			return err
 		}
-		response, controls, err := l.conn.call(ctx, l.server.config.Timeout, request)
-		w.sent, w.server = l.conn.sent, l.server
-		if err != nil {
-			return err
+		for attempt := 0; ; attempt++ {
+			response, controls, err := l.conn.call(ctx, l.server.config.Timeout, request)
+			w.sent, w.server = l.conn.sent, l.server
+			if err != nil {
+				return err
+			}
+			w.sent = false // What the server answers is known.
+			if attempt < len(doubtfulPauses) && doubtful(l.server, response) {
+				time.Sleep(doubtfulPauses[attempt])
+				continue
+			}
+			entry = postRead(controls)
+			return response.Err()
 		}
-		w.sent = false // What the server answers is known.
-		entry = postRead(controls)
-		return response.Err()
 	})
 	if err == nil || !w.sent {
 		return entry, err
 	}
 	return nil, w.settle(ctx, err)
+}
+
+// doubtfulPauses are the waits before a write is repeated whose refusal may be a mistake of the server.
+var doubtfulPauses = []time.Duration{20 * time.Millisecond, 100 * time.Millisecond}
+
+// doubtful reports whether a write was refused for want of a right by a server that does so now and then to an account that
+// has it: 389-DS does while others write, when it cannot find an entry that its access rules ask for (2.3.1 on LMDB, with
+// "find_entry_internal_dn - Retry count exceeded" in its log). A write that is refused has changed nothing.
+func doubtful(s *server, response *wire.Response) bool {
+	return response.Code == wire.ResultInsufficientAccessRights && s.features.Load().Vendor == Vendor389DS
 }
 
 // postRead returns the entry that a response carries, or nil.
