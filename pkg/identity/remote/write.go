@@ -114,7 +114,7 @@ func (w *write) carryOut(ctx context.Context) (*wire.Entry, error) {
 			}
 			w.sent = false // What the server answers is known.
 			if attempt < len(doubtfulPauses) && doubtful(l.server, response) {
-				time.Sleep(doubtfulPauses[attempt])
+				wait(ctx, doubtfulPauses[attempt])
 				continue
 			}
 			entry = postRead(controls)
@@ -135,6 +135,14 @@ var doubtfulPauses = []time.Duration{20 * time.Millisecond, 100 * time.Milliseco
 // "find_entry_internal_dn - Retry count exceeded" in its log). A write that is refused has changed nothing.
 func doubtful(s *server, response *wire.Response) bool {
 	return response.Code == wire.ResultInsufficientAccessRights && s.features.Load().Vendor == Vendor389DS
+}
+
+// wait waits, but no longer than ctx lasts.
+func wait(ctx context.Context, pause time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(pause):
+	}
 }
 
 // postRead returns the entry that a response carries, or nil.
@@ -160,10 +168,7 @@ func (w *write) settle(ctx context.Context, lost error) error {
 	defer cancel()
 	look := w.client.lookup(ctx, w.server)
 	for _, pause := range settlePauses {
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		wait(ctx, pause)
 		took, err := w.took(look)
 		if _, refused := wire.CodeOf(err); refused {
 			return err
