@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -23,8 +22,6 @@ import (
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/education/api"
 	"github.com/opencloud-eu/education/pkg/identity"
-	"github.com/opencloud-eu/education/pkg/identity/embedded"
-	"github.com/opencloud-eu/education/pkg/identity/remote"
 	"github.com/opencloud-eu/education/pkg/middleware"
 )
 
@@ -59,36 +56,13 @@ func BenchmarkForeign(b *testing.B) {
 
 func embeddedForTenants(b *testing.B) *identity.Directory {
 	b.Helper()
-	bases := []string{benchmarkBase, "ou=groups,dc=opencloud,dc=eu", "ou=tenants,dc=opencloud,dc=eu"}
-	store, err := embedded.Open(embedded.Config{Path: filepath.Join(b.TempDir(), "directory.db"), Containers: bases})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = store.Close() })
-	directory, err := identity.New(identity.Config{Operations: store, UserBase: bases[0], ClassBase: bases[1], SchoolBase: bases[2]})
-	if err != nil {
-		b.Fatal(err)
-	}
+	_, directory := embeddedDirectory(b)
 	return directory
 }
 
 func openLDAPForTenants(b *testing.B) *identity.Directory {
 	b.Helper()
-	server := ldapserver.OpenLDAP(b)
-	client, err := remote.Open(remote.Config{
-		URIs: []string{server.URI}, BindDN: server.BindDN, Password: func() (string, error) { return server.Password, nil },
-		Bases: []string{server.UserBase, server.ClassBase, server.SchoolBase},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = client.Close() })
-	directory, err := identity.New(identity.Config{
-		Operations: client, UserBase: server.UserBase, ClassBase: server.ClassBase, SchoolBase: server.SchoolBase, LooseMatching: true,
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
+	_, directory := directoryOn(b, ldapserver.OpenLDAP(b))
 	return directory
 }
 

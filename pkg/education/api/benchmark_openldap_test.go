@@ -28,6 +28,19 @@ type onOpenLDAP struct {
 func newOnOpenLDAP(b *testing.B) *onOpenLDAP {
 	b.Helper()
 	server := ldapserver.OpenLDAP(b, ldapserver.Durable())
+	client, directory := directoryOn(b, server)
+	s := &onOpenLDAP{server: server, connection: server.Connect(b, server.Service()), next: 10 * benchmarkUsers}
+	s.fill(b, client)
+	if err := directory.LookForKeyless(b.Context(), time.Hour); err != nil {
+		b.Fatal(err)
+	}
+	s.url = serve(b, directory)
+	return s
+}
+
+// directoryOn returns the directory on a server, and its client.
+func directoryOn(b *testing.B, server *ldapserver.Server) (*remote.Client, *identity.Directory) {
+	b.Helper()
 	client, err := remote.Open(remote.Config{
 		URIs: []string{server.URI}, BindDN: server.BindDN, Password: func() (string, error) { return server.Password, nil },
 		Bases: []string{server.UserBase, server.ClassBase, server.SchoolBase},
@@ -42,13 +55,7 @@ func newOnOpenLDAP(b *testing.B) *onOpenLDAP {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &onOpenLDAP{server: server, connection: server.Connect(b, server.Service()), next: 10 * benchmarkUsers}
-	s.fill(b, client)
-	if err := directory.LookForKeyless(b.Context(), time.Hour); err != nil {
-		b.Fatal(err)
-	}
-	s.url = serve(b, directory)
-	return s
+	return client, directory
 }
 
 // fill makes the users, which the server need not keep through a failure of power.

@@ -42,7 +42,8 @@ type benchmark struct {
 	next  atomic.Int64
 }
 
-func newBenchmark(b *testing.B, users int) *benchmark {
+// embeddedDirectory returns an empty directory, and the store that it is kept in.
+func embeddedDirectory(b *testing.B) (*embedded.Store, *identity.Directory) {
 	b.Helper()
 	bases := []string{benchmarkBase, "ou=groups,dc=opencloud,dc=eu", "ou=tenants,dc=opencloud,dc=eu"}
 	store, err := embedded.Open(embedded.Config{Path: filepath.Join(b.TempDir(), "directory.db"), Containers: bases})
@@ -54,6 +55,12 @@ func newBenchmark(b *testing.B, users int) *benchmark {
 	if err != nil {
 		b.Fatal(err)
 	}
+	return store, directory
+}
+
+func newBenchmark(b *testing.B, users int) *benchmark {
+	b.Helper()
+	store, directory := embeddedDirectory(b)
 	s := &benchmark{store: store, url: serve(b, directory), ids: make([]string, users)}
 	errs := make(chan error, 64)
 	for worker := range cap(errs) {
