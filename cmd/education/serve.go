@@ -113,17 +113,27 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	s.message(bound, token, s.ldapAccounts(directory)).announce(stdout, logger)
 	s.warnOfExposure(ctx, logger)
 
-	background, stop := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	running.Go(func() { goOn(background) })
-	running.Go(func() { s.certificates.watch(background, logger) })
-	running.Go(func() { record.followHangups(background) })
-	if s.issuers != nil {
-		running.Go(func() { s.issuers.Run(background) })
+	watchers := []func(context.Context){
+		goOn, record.followHangups, func(ctx context.Context) { s.certificates.watch(ctx, logger) },
 	}
-	defer running.Wait()
-	defer stop()
+	if s.issuers != nil {
+		watchers = append(watchers, s.issuers.Run)
+	}
+	defer besides(ctx, watchers)()
 	return both.run(ctx, bound, logger)
+}
+
+// besides runs functions until what it returns is called, which waits for their end.
+func besides(ctx context.Context, functions []func(context.Context)) (end func()) {
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for _, function := range functions {
+		running.Go(func() { function(ctx) })
+	}
+	return func() {
+		stop()
+		running.Wait()
+	}
 }
 
 // entities returns the entities that the directory holds.
