@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/access/tokenfile"
+	"github.com/opencloud-eu/education/pkg/education/api"
 	"github.com/opencloud-eu/education/pkg/middleware"
 )
 
@@ -23,6 +24,8 @@ const (
 	writePatience  = 30 * time.Second
 	// maxHeaderBytes bounds the request line, and so the URL, together with the headers. Beyond it is 431.
 	maxHeaderBytes = 64 << 10
+	// maxArrivals is how many bytes all requests with a body may take that do not run yet.
+	maxArrivals = 64 << 20
 	// maxStreams is how many requests one HTTP/2 connection may have at a time.
 	maxStreams = 100
 )
@@ -32,13 +35,13 @@ func httpServer(handler http.Handler, connections *middleware.Connections, logge
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ConnState: connections.State, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ConnState: connections.State, ConnContext: connections.Context, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 }
 
-// limits returns what one credential and one address can take of the service. On LDAP servers no credential has more than half
-// of the connections to them, because whoever waits for one waits behind all that have come before. In the process it is the
-// processors that requests wait for, and no credential's reads have more than half of those while others ask.
+// limits returns what one tenant and one address can take of the service. On LDAP servers no tenant has more than half of the
+// connections to them, because whoever waits for one waits behind all that have come before. In the process it is the
+// processors that requests wait for, and no tenant's reads have more than half of those while others ask.
 func (s *settings) limits(authenticators []access.Authenticator) middleware.Limits {
 	concurrency := int(s.LimitConcurrency)
 	if half := max(1, int(s.LDAPPoolSize)/2); s.isRemote() && concurrency > half {
@@ -51,6 +54,7 @@ func (s *settings) limits(authenticators []access.Authenticator) middleware.Limi
 	return middleware.Limits{
 		ContendedReads: reads,
 		Rate:           int(s.LimitRate), Concurrency: concurrency, Running: int(s.LimitRunning), Failures: int(s.LimitFailures),
+		Body: api.MaxBodyBytes + 1, Arrivals: maxArrivals,
 		Exempt: exempt(authenticators),
 	}
 }

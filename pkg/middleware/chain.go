@@ -23,7 +23,7 @@ type Options struct {
 	Credentials Credentials
 	// Limits bound what one credential and one address can take. The zero value bounds nothing.
 	Limits Limits
-	// PublicOrigin and TrustedProxies are those of Origin; LimitFailures takes the latter's word for a client's address, too.
+	// PublicOrigin and TrustedProxies are those of Origin; the Guard takes the latter's word for a client's address, too.
 	PublicOrigin   string
 	TrustedProxies []netip.Prefix
 	// ForeignOrigins are those of CORS.
@@ -48,8 +48,7 @@ func Chain(options Options) []func(http.Handler) http.Handler {
 		Headers,
 		ODataVersion(options.Compatible),
 		CORS(options.ForeignOrigins),
-		LimitFailures(options.Limits, options.TrustedProxies, options.Meters),
-		Authenticate(options.Credentials),
+		Authenticate(options.Credentials, NewGuard(options.Limits, options.TrustedProxies, options.Meters)),
 		Limit(options.Limits, options.Meters),
 		Origin(options.PublicOrigin, options.TrustedProxies),
 		EscapedPath,

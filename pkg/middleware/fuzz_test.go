@@ -21,7 +21,7 @@ func FuzzAuthorization(f *testing.F) {
 		f.Add(value, "", false)
 		f.Add(value, value, true)
 	}
-	handler := Authenticate(tokens(token))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	handler := Authenticate(tokens(token), nil)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	f.Fuzz(func(t *testing.T, first, second string, two bool) {
