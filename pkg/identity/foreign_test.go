@@ -426,6 +426,44 @@ func TestEmptyValues(t *testing.T) {
 	wantTargets(t, d, education.Classes, classID, "teachers")
 }
 
+// TestEmptyMailIsNone filters users by a mail that OpenCloud's graph service has left empty.
+func TestEmptyMailIsNone(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	const emptyID, mailID = "0e2f1bd5-9a2d-4a3b-a6c1-000000000004", "0e2f1bd5-9a2d-4a3b-a6c1-000000000005"
+	addEntry(t, store, "uid=empty,"+userBase, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser",
+		"cn: x", "sn: x", "uid: empty", "openCloudUUID: "+emptyID, "mail: ")
+	addEntry(t, store, "uid=mail,"+userBase, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser",
+		"cn: x", "sn: x", "uid: mail", "openCloudUUID: "+mailID, "mail: x@example.org")
+	with, without := []string{mailID}, []string{maxID, emptyID}
+	for _, test := range []struct {
+		name   string
+		filter odata.Filter
+		want   []string
+	}{
+		{"eq null", &odata.Compare{Property: "mail", Operator: odata.Eq}, without},
+		{"ne null", &odata.Compare{Property: "mail", Operator: odata.Ne}, with},
+		{"not contains", &odata.Not{Operand: &odata.Match{Function: odata.Contains, Property: "mail", Value: "nobody"}}, with},
+		{"contains the empty text", &odata.Match{Function: odata.Contains, Property: "mail"}, with},
+	} {
+		answer, err := d.List(t.Context(), education.Users, &odata.Query{Filter: test.filter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for user, err := range answer.Entities {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, user.ID())
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
 // TestReadBack has a directory that knows no post-read control.
 func TestReadBack(t *testing.T) {
 	t.Parallel()
