@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -208,6 +209,43 @@ func TestForeignEntryRenamedToWhatIsTaken(t *testing.T) {
 	}
 	if got := readEntry(t, store, maxDN).Value("givenName"); got != "" {
 		t.Errorf("the refused change has set givenName to %q", got)
+	}
+}
+
+// TestRefusedRename holds that an entry is not even renamed for a value that the directory would not refuse as a name: that of
+// an entry which this service has made, and which is named by its id.
+func TestRefusedRename(t *testing.T) {
+	t.Parallel()
+	for name, plain := range map[string]bool{"plain": true, "with unique keys": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, store := foreign(t)
+			d.isPlain = func() bool { return plain }
+			d.ops = &stub{Operations: store, modifyDN: func(request *wire.ModifyDNRequest) error {
+				t.Errorf("%s was renamed to %s", request.DN, request.NewRDN)
+				return store.ModifyDN(t.Context(), request)
+			}}
+			for _, test := range []struct {
+				set      *education.EntitySet
+				id       string
+				property string
+				value    string
+			}{
+				{education.Schools, schoolID, "displayName", "Other"},
+				{education.Users, maxID, "onPremisesSamAccountName", "other"},
+				{education.Classes, classID, "externalId", "7b"},
+			} {
+				own := map[string]any{"displayName": "x", "classification": "class", "onPremisesSamAccountName": "x"}
+				maps.DeleteFunc(own, func(name string, _ any) bool { return test.set.Property(name) == nil })
+				own[test.property] = test.value
+				if _, err := d.Create(t.Context(), test.set, newChange(t, test.set, education.CreateEntity, own)); err != nil {
+					t.Fatal(err)
+				}
+				_, err := d.Update(t.Context(), test.set, keyOf(test.set, "id", test.id),
+					newChange(t, test.set, education.UpdateEntity, map[string]any{test.property: strings.ToUpper(test.value)}))
+				wantTaken(t, test.set.Name, err, test.property)
+			}
+		})
 	}
 }
 

@@ -347,8 +347,35 @@ func (p *plan) asked() []uniqueKey {
 	})
 }
 
-// modify makes a plan's Modify, without the optional keys if another entry has one of them.
+// modify makes the Modify of a plan that does not rename the entry, unless a value is taken.
 func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []string) (*wire.Entry, error) {
+	release, err := d.reserve(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return d.write(ctx, p, dn, postRead)
+}
+
+// reserve refuses a plan for a value that another entry has, if the directory itself would not see that when it is written,
+// or only after the entry has been renamed. The values are the plan's until release is called.
+func (d *Directory) reserve(ctx context.Context, p *plan) (release func(), err error) {
+	release = func() {}
+	if d.isPlain() {
+		release = d.reserved.take(p.asked())
+	}
+	if err = d.checkKeyless(ctx, p.next, p.asked()); err == nil && p.newRDN != "" && !d.isPlain() {
+		err = d.taken(ctx, p.next.Set, p.asked(), p.record.entry.DN)
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// write makes a plan's Modify, without the optional keys if another entry has one of them.
+func (d *Directory) write(ctx context.Context, p *plan, dn string, postRead []string) (*wire.Entry, error) {
 	request := p.request(true)
 	if d.isPlain() {
 		request = p.plainRequest()
@@ -357,12 +384,6 @@ func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []s
 	if len(request.Changes) == 0 {
 		// A rename was all there was to do; a Modify without changes is a protocol error to some servers.
 		return nil, nil
-	}
-	if d.isPlain() {
-		defer d.reserved.take(p.asked())()
-	}
-	if err := d.checkKeyless(ctx, p.next, p.asked()); err != nil {
-		return nil, err
 	}
 	entry, err := d.ops.Modify(ctx, request)
 	if len(p.optional) == 0 || d.isPlain() || !hasCode(err, wire.ResultConstraintViolation) {
@@ -386,21 +407,20 @@ func hasClass(entry *wire.Entry, class string) bool {
 // Modify then fails, the rename is taken back, unless the Modify may have been carried out all the same. What is left of
 // a change that broke off in the middle is made good by its repetition.
 func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, error) {
-	set, oldDN, dn := p.next.Set, p.record.entry.DN, p.record.entry.DN
-	if p.newRDN != "" {
-		var err error
-		if dn, err = d.rename(ctx, oldDN, p.newRDN); err != nil {
-			return nil, d.whyNotChanged(ctx, p, err)
-		}
-		if err = d.follow(ctx, set, oldDN, dn); err != nil {
-			d.renameBack(ctx, set, dn, oldDN)
-			return nil, err
-		}
-	}
 	if len(p.changes) == 0 && p.newRDN == "" && !p.brokeOff() {
 		return p.record.entity, nil
 	}
-	entry, err := d.modify(ctx, p, dn, attributesOf(set))
+	release, err := d.reserve(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	set, oldDN := p.next.Set, p.record.entry.DN
+	dn, err := d.renameFirst(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := d.write(ctx, p, dn, attributesOf(set))
 	if err != nil {
 		if p.newRDN != "" && !errors.Is(err, wire.ErrOutcomeUnknown) {
 			d.renameBack(ctx, set, dn, oldDN)
@@ -411,6 +431,23 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 		return nil, err
 	}
 	return d.written(ctx, set, dn, entry)
+}
+
+// renameFirst carries out the rename of a plan, if it has one, and returns the entry's DN.
+func (d *Directory) renameFirst(ctx context.Context, p *plan) (string, error) {
+	set, oldDN := p.next.Set, p.record.entry.DN
+	if p.newRDN == "" {
+		return oldDN, nil
+	}
+	dn, err := d.rename(ctx, oldDN, p.newRDN)
+	if err != nil {
+		return "", d.whyNotChanged(ctx, p, err)
+	}
+	if err = d.follow(ctx, set, oldDN, dn); err != nil {
+		d.renameBack(ctx, set, dn, oldDN)
+		return "", err
+	}
+	return dn, nil
 }
 
 // brokeOff reports whether the entry has a unique key of a value that it has no longer: it has got another name and then no
