@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -246,6 +247,34 @@ func TestRefusedRename(t *testing.T) {
 				wantTaken(t, test.set.Name, err, test.property)
 			}
 		})
+	}
+}
+
+// TestForeignEntryIsRenamedMeanwhile has somebody else rename an entry, while its user is changed, in a directory that takes the
+// entry by its new name for another one, as slapo-unique does.
+func TestForeignEntryIsRenamedMeanwhile(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	update := func(body map[string]any) error {
+		_, err := d.Update(t.Context(), education.Users, keyOf(education.Users, "id", maxID), newChange(t, education.Users, education.UpdateEntity, body))
+		return err
+	}
+	if err := update(map[string]any{"givenName": "Max"}); err != nil {
+		t.Fatal(err)
+	}
+	meanwhile := func() error {
+		return store.ModifyDN(t.Context(), &wire.ModifyDNRequest{DN: maxDN, NewRDN: "openCloudUUID=" + maxID})
+	}
+	d.ops = &stub{Operations: store, modify: func(request *wire.ModifyRequest) (*wire.Entry, error) {
+		if meanwhile != nil {
+			err := meanwhile()
+			meanwhile = nil
+			return nil, cmp.Or(err, error(wire.Errorf(wire.ResultConstraintViolation, "x")))
+		}
+		return store.Modify(t.Context(), request)
+	}}
+	if err := update(map[string]any{"givenName": "Moritz", "externalId": "4712"}); err != nil {
+		t.Error(err)
 	}
 }
 

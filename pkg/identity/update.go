@@ -365,7 +365,7 @@ func (d *Directory) reserve(ctx context.Context, p *plan) (release func(), err e
 		release = d.reserved.take(p.asked())
 	}
 	if err = d.checkKeyless(ctx, p.next, p.asked()); err == nil && p.newRDN != "" && !d.isPlain() {
-		err = d.taken(ctx, p.next.Set, p.asked(), p.record.entry.DN)
+		err = d.taken(ctx, p.next.Set, p.asked(), p.next.ID())
 	}
 	if err != nil {
 		release()
@@ -465,7 +465,7 @@ func (d *Directory) whyNotChanged(ctx context.Context, p *plan, err error) error
 		wire.ResultAssertionFailed):
 		return errOutdated
 	case hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists):
-		if fault := d.taken(ctx, p.next.Set, p.keys, p.record.entry.DN); fault != nil {
+		if fault := d.taken(ctx, p.next.Set, p.keys, p.next.ID()); fault != nil {
 			return fault
 		}
 		if fault := d.takenWithoutKey(ctx, p.next, p.asked()); fault != nil {
