@@ -278,6 +278,25 @@ func TestForeignEntryIsRenamedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestForeignUserLeavesClassesFirst holds that a user whose name somebody else may get is in no class any more when the entry is
+// deleted, even where the directory sees to that later.
+func TestForeignUserLeavesClassesFirst(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	d.looseLinks = true
+	deleted := false
+	d.ops = &stub{Operations: store, delete: func(request *wire.DeleteRequest) error {
+		deleted = true
+		if members := readEntry(t, store, classDN).Values("member"); slices.Contains(members, maxDN) {
+			t.Errorf("the members are %q when the entry is deleted", members)
+		}
+		return store.Delete(t.Context(), request)
+	}}
+	if err := d.Delete(t.Context(), education.Users, keyOf(education.Users, "id", maxID)); err != nil || !deleted {
+		t.Errorf("deleted: %t, %v", deleted, err)
+	}
+}
+
 // TestForeignEntryGetsTheValueOfAnother has a tenant give a class, whose entry is named by its externalId, the externalId that
 // names the entry of another school's class. Values of one school are nothing to another one, so the tenant must not notice.
 func TestForeignEntryGetsTheValueOfAnother(t *testing.T) {

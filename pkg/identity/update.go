@@ -493,8 +493,8 @@ func (d *Directory) rename(ctx context.Context, dn, newRDN string) (string, erro
 	return newRDN + "," + parent, err
 }
 
-// isIDName reports whether an RDN names an entry by its id.
-func isIDName(rdn string) bool { return strings.HasPrefix(rdn, attributeID+"=") }
+// isIDName reports whether an RDN, or the one that a DN begins with, names an entry by its id.
+func isIDName(name string) bool { return strings.HasPrefix(name, attributeID+"=") }
 
 // renameBack undoes a rename, also when the request has been given up meanwhile.
 func (d *Directory) renameBack(ctx context.Context, set *education.EntitySet, dn, oldDN string) {

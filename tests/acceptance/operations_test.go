@@ -535,6 +535,10 @@ cannot do that costs one search more with each. Where other programs make entrie
 unique value costs one search more ([decision 14](decisions/0014-entries-without-unique-keys.md)); the service finds that
 out, or is told by ` + "`EDUCATION_LDAP_OTHER_WRITERS`" + `. A refused write takes further searches, to say why.
 
+An entry that OpenCloud has named (` + "`uid=…`, `ou=…`" + `) costs more where its name is concerned. A new value of it is looked up
+first and then is a rename: 1 search and 1 rename more. And where such a user is renamed or deleted, 1 search and 1 modify for
+each class put that right in its classes, which ` + "`slapo-refint`" + ` would do a moment later.
+
 | request | education | OpenCloud's graph service | |
 |---|---|---|---|
 `
