@@ -128,6 +128,7 @@ func wantTargets(t *testing.T, d *Directory, set *education.EntitySet, id, name 
 
 func TestForeignEntriesAreChangedWhereTheyStand(t *testing.T) {
 	t.Parallel()
+	longText := strings.Repeat("long ", 50) + "name"
 	tests := []struct {
 		name   string
 		set    *education.EntitySet
@@ -157,6 +158,9 @@ func TestForeignEntriesAreChangedWhereTheyStand(t *testing.T) {
 		{"case of the username", education.Users, maxID, map[string]any{"onPremisesSamAccountName": "MAX"}, "uid=MAX," + userBase, []string{"uid: MAX"}},
 		{"name of a school", education.Schools, schoolID, map[string]any{"displayName": "Other"}, "ou=Other," + schoolBase, []string{
 			"ou: Other", "educationUniqueKey: school/displayName/-/other|school/number/-/0042|school/revision/" + schoolID + "/1",
+		}},
+		{"name of a school that is too long for its entry's", education.Schools, schoolID, map[string]any{"displayName": longText}, "openCloudUUID=" + schoolID + "," + schoolBase, []string{
+			"ou: " + longText, "openCloudUUID: " + schoolID,
 		}},
 		{"case of a class's externalId", education.Classes, classID, map[string]any{"externalId": "5A"}, "openCloudUUID=" + classID + "," + classBase, []string{
 			"openCloudEducationExternalId: 5A", "member: " + maxDN, "educationUniqueKey: class/externalId/-/5a|class/revision/" + classID + "/1",

@@ -158,12 +158,14 @@ func (p *plan) property(property *education.Property, change *education.Change, 
 	values := encodeValue(value)
 	if p.renames(property) {
 		p.named = property
-		if len(values) > 0 && rules.UniqueScope(p.next.Set, property) == education.Everywhere {
-			p.newRDN = rdn(property.Attribute, strings.Join(values, ""))
+		name := rdn(property.Attribute, strings.Join(values, ""))
+		if len(values) > 0 && rules.UniqueScope(p.next.Set, property) == education.Everywhere && len(name) <= maxNameLength {
+			p.newRDN = name
 			return nil
 		}
 		// Without its name the entry gets the one that this service would have given it. So it does if others may have the
-		// value, too: one of another school may be named by it, which is not to be in the way, and not to be learnt.
+		// value, too: one of another school may be named by it, which is not to be in the way, and not to be learnt. And a
+		// value may be too long for a name.
 		p.newRDN = rdn(attributeID, p.record.entity.ID())
 	}
 	p.replace(property.Attribute, values)
@@ -495,6 +497,10 @@ func (d *Directory) rename(ctx context.Context, dn, newRDN string) (string, erro
 
 // isIDName reports whether an RDN, or the one that a DN begins with, names an entry by its id.
 func isIDName(name string) bool { return strings.HasPrefix(name, attributeID+"=") }
+
+// maxNameLength is the length in bytes of the longest RDN that an entry is given. Of "ou=" and a value OpenLDAP 2.5 takes 245
+// bytes, with result 80 for more, and 389-DS 2.3 takes 250, both counting three for each character that they escape.
+const maxNameLength = 128
 
 // renameBack undoes a rename, also when the request has been given up meanwhile.
 func (d *Directory) renameBack(ctx context.Context, set *education.EntitySet, dn, oldDN string) {
