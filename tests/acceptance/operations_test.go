@@ -349,8 +349,13 @@ func TestOperationsPerRequest(t *testing.T) {
 func TestEntryOfAMomentAgo(t *testing.T) {
 	t.Parallel()
 	w := openLedger(t)
-	w.fill(1, "")
-	taken := fmt.Sprintf("FILLED-%d", sequence.Load())
+	connection := w.directory.Connect(w, w.directory.Service())
+	found, err := connection.Search(ldap.NewSearchRequest(w.fill(1, "")[0], ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
+		"(objectClass=*)", []string{"uid"}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := strings.ToUpper(found.Entries[0].GetAttributeValue("uid"))
 	w.post("/users", with(aUser(), entity{"onPremisesSamAccountName": taken})).
 		wantError(http.StatusConflict, "nameAlreadyExists").wantTarget("onPremisesSamAccountName")
 	w.patch("/users/"+w.user(), entity{"onPremisesSamAccountName": taken}).
@@ -358,7 +363,7 @@ func TestEntryOfAMomentAgo(t *testing.T) {
 	add := ldap.NewAddRequest("ou=Other,"+w.directory.SchoolBase, nil)
 	add.Attribute("objectClass", []string{"organizationalUnit", "openCloudEducationSchool"})
 	add.Attribute("openCloudUUID", []string{freshID()})
-	if err := w.directory.Connect(w, w.directory.Service()).Add(add); err != nil {
+	if err := connection.Add(add); err != nil {
 		t.Fatal(err)
 	}
 	w.post("/schools", entity{"displayName": "other"}).wantError(http.StatusConflict, "nameAlreadyExists").wantTarget("displayName")
