@@ -58,7 +58,7 @@ acceptance: ## drive the built binary over HTTP and LDAP
 	$(GO) test -count=1 ./tests/acceptance/...
 
 # The directories beside the one in the process that the acceptance suite knows (tests/acceptance/backend_test.go).
-DIRECTORIES ?= embedded-ldap openldap openldap-plain 389ds
+DIRECTORIES ?= embedded-ldap openldap openldap-plain openldap-opencloud openldap-migrated 389ds
 
 .PHONY: directories
 directories: programs ## run the acceptance suite on each of DIRECTORIES, servers that the tests start
@@ -71,8 +71,8 @@ directories: programs ## run the acceptance suite on each of DIRECTORIES, server
 SAMPLE := TestProvisioningSequence|TestOpenCloud|TestU18|TestSpecialTexts/users_passwordProfile|TestTokenOfASchool
 
 .PHONY: sample
-sample: programs ## run a part of the acceptance suite on OpenLDAP and 389-DS
-	@for directory in openldap 389ds; do \
+sample: programs ## run a part of the acceptance suite on OpenLDAP, with a tree as OpenCloud writes it too, and 389-DS
+	@for directory in openldap openldap-opencloud 389ds; do \
 		echo "== a part of the acceptance suite on $$directory"; \
 		EDUCATION_TEST_DIRECTORY=$$directory $(GO) test -count=1 -timeout 5m -run '$(SAMPLE)' ./tests/acceptance || exit 1; \
 	done

@@ -142,7 +142,15 @@ func (c propertyCondition) attributes() []string {
 }
 
 // present matches the entries in which the property has a value.
-func (c propertyCondition) present() *wire.Filter { return c.with(wire.Present(c.property.Attribute)) }
+func (c propertyCondition) present() *wire.Filter {
+	present := wire.Present(c.property.Attribute)
+	if isASCII(c.property) {
+		// OpenCloud's graph service writes an empty mail for a user without one. That is no value here (see decodeValue), and
+		// among the syntaxes of all texts only IA5String has it (RFC 4517, section 3.3.15).
+		present = wire.And(present, wire.Not(wire.Equal(c.property.Attribute, "")))
+	}
+	return c.with(present)
+}
 
 // with narrows a filter to the entries in which the property has a value of its own.
 func (c propertyCondition) with(filter *wire.Filter) *wire.Filter {
@@ -219,10 +227,15 @@ func fits(property *education.Property, text string) bool {
 	switch {
 	case property.Type == education.UUID:
 		return education.IsID(text)
-	case slices.Contains(strings.Split(property.Check, ","), "ascii"):
+	case isASCII(property):
 		return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 	}
 	return true
+}
+
+// isASCII reports whether the property's values are of the syntax IA5String.
+func isASCII(property *education.Property) bool {
+	return slices.Contains(strings.Split(property.Check, ","), "ascii")
 }
 
 // comparable returns a form of a value in which values are equal and ordered as the attribute's matching rules have it.

@@ -90,10 +90,14 @@ func (d *Directory) create(ctx context.Context, set *education.EntitySet, change
 	if err != nil {
 		return nil, translate(err)
 	}
-	if err := d.settleAll(ctx, request.DN, n.entity.ID(), n.links); err != nil {
+	dn := request.DN
+	if entry != nil {
+		dn = entry.DN // What lies between may have given the entry a name of its own.
+	}
+	if err := d.settleAll(ctx, dn, n.entity.ID(), n.links); err != nil {
 		return nil, err
 	}
-	return d.written(ctx, set, request.DN, entry)
+	return d.written(ctx, set, dn, entry)
 }
 
 // newcomer is an entity that has no entry yet.

@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -126,6 +128,7 @@ func wantTargets(t *testing.T, d *Directory, set *education.EntitySet, id, name 
 
 func TestForeignEntriesAreChangedWhereTheyStand(t *testing.T) {
 	t.Parallel()
+	longText := strings.Repeat("long ", 50) + "name"
 	tests := []struct {
 		name   string
 		set    *education.EntitySet
@@ -155,6 +158,9 @@ func TestForeignEntriesAreChangedWhereTheyStand(t *testing.T) {
 		{"case of the username", education.Users, maxID, map[string]any{"onPremisesSamAccountName": "MAX"}, "uid=MAX," + userBase, []string{"uid: MAX"}},
 		{"name of a school", education.Schools, schoolID, map[string]any{"displayName": "Other"}, "ou=Other," + schoolBase, []string{
 			"ou: Other", "educationUniqueKey: school/displayName/-/other|school/number/-/0042|school/revision/" + schoolID + "/1",
+		}},
+		{"name of a school that is too long for its entry's", education.Schools, schoolID, map[string]any{"displayName": longText}, "openCloudUUID=" + schoolID + "," + schoolBase, []string{
+			"ou: " + longText, "openCloudUUID: " + schoolID,
 		}},
 		{"case of a class's externalId", education.Classes, classID, map[string]any{"externalId": "5A"}, "openCloudUUID=" + classID + "," + classBase, []string{
 			"openCloudEducationExternalId: 5A", "member: " + maxDN, "educationUniqueKey: class/externalId/-/5a|class/revision/" + classID + "/1",
@@ -208,6 +214,90 @@ func TestForeignEntryRenamedToWhatIsTaken(t *testing.T) {
 	}
 	if got := readEntry(t, store, maxDN).Value("givenName"); got != "" {
 		t.Errorf("the refused change has set givenName to %q", got)
+	}
+}
+
+// TestRefusedRename holds that an entry is not even renamed for a value that the directory would not refuse as a name: that of
+// an entry which this service has made, and which is named by its id.
+func TestRefusedRename(t *testing.T) {
+	t.Parallel()
+	for name, plain := range map[string]bool{"plain": true, "with unique keys": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, store := foreign(t)
+			d.isPlain = func() bool { return plain }
+			d.ops = &stub{Operations: store, modifyDN: func(request *wire.ModifyDNRequest) error {
+				t.Errorf("%s was renamed to %s", request.DN, request.NewRDN)
+				return store.ModifyDN(t.Context(), request)
+			}}
+			for _, test := range []struct {
+				set      *education.EntitySet
+				id       string
+				property string
+				value    string
+			}{
+				{education.Schools, schoolID, "displayName", "Other"},
+				{education.Users, maxID, "onPremisesSamAccountName", "other"},
+				{education.Classes, classID, "externalId", "7b"},
+			} {
+				own := map[string]any{"displayName": "x", "classification": "class", "onPremisesSamAccountName": "x"}
+				maps.DeleteFunc(own, func(name string, _ any) bool { return test.set.Property(name) == nil })
+				own[test.property] = test.value
+				if _, err := d.Create(t.Context(), test.set, newChange(t, test.set, education.CreateEntity, own)); err != nil {
+					t.Fatal(err)
+				}
+				_, err := d.Update(t.Context(), test.set, keyOf(test.set, "id", test.id),
+					newChange(t, test.set, education.UpdateEntity, map[string]any{test.property: strings.ToUpper(test.value)}))
+				wantTaken(t, test.set.Name, err, test.property)
+			}
+		})
+	}
+}
+
+// TestForeignEntryIsRenamedMeanwhile has somebody else rename an entry, while its user is changed, in a directory that takes the
+// entry by its new name for another one, as slapo-unique does.
+func TestForeignEntryIsRenamedMeanwhile(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	update := func(body map[string]any) error {
+		_, err := d.Update(t.Context(), education.Users, keyOf(education.Users, "id", maxID), newChange(t, education.Users, education.UpdateEntity, body))
+		return err
+	}
+	if err := update(map[string]any{"givenName": "Max"}); err != nil {
+		t.Fatal(err)
+	}
+	meanwhile := func() error {
+		return store.ModifyDN(t.Context(), &wire.ModifyDNRequest{DN: maxDN, NewRDN: "openCloudUUID=" + maxID})
+	}
+	d.ops = &stub{Operations: store, modify: func(request *wire.ModifyRequest) (*wire.Entry, error) {
+		if meanwhile != nil {
+			err := meanwhile()
+			meanwhile = nil
+			return nil, cmp.Or(err, error(wire.Errorf(wire.ResultConstraintViolation, "x")))
+		}
+		return store.Modify(t.Context(), request)
+	}}
+	if err := update(map[string]any{"givenName": "Moritz", "externalId": "4712"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestForeignUserLeavesClassesFirst holds that a user whose name somebody else may get is in no class any more when the entry is
+// deleted, even where the directory sees to that later.
+func TestForeignUserLeavesClassesFirst(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	d.looseLinks = true
+	deleted := false
+	d.ops = &stub{Operations: store, delete: func(request *wire.DeleteRequest) error {
+		deleted = true
+		if members := readEntry(t, store, classDN).Values("member"); slices.Contains(members, maxDN) {
+			t.Errorf("the members are %q when the entry is deleted", members)
+		}
+		return store.Delete(t.Context(), request)
+	}}
+	if err := d.Delete(t.Context(), education.Users, keyOf(education.Users, "id", maxID)); err != nil || !deleted {
+		t.Errorf("deleted: %t, %v", deleted, err)
 	}
 }
 
@@ -424,6 +514,44 @@ func TestEmptyValues(t *testing.T) {
 	}
 	wantTargets(t, d, education.Classes, classID, "members")
 	wantTargets(t, d, education.Classes, classID, "teachers")
+}
+
+// TestEmptyMailIsNone filters users by a mail that OpenCloud's graph service has left empty.
+func TestEmptyMailIsNone(t *testing.T) {
+	t.Parallel()
+	d, store := foreign(t)
+	const emptyID, mailID = "0e2f1bd5-9a2d-4a3b-a6c1-000000000004", "0e2f1bd5-9a2d-4a3b-a6c1-000000000005"
+	addEntry(t, store, "uid=empty,"+userBase, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser",
+		"cn: x", "sn: x", "uid: empty", "openCloudUUID: "+emptyID, "mail: ")
+	addEntry(t, store, "uid=mail,"+userBase, "objectClass: inetOrgPerson", "objectClass: openCloudEducationUser",
+		"cn: x", "sn: x", "uid: mail", "openCloudUUID: "+mailID, "mail: x@example.org")
+	with, without := []string{mailID}, []string{maxID, emptyID}
+	for _, test := range []struct {
+		name   string
+		filter odata.Filter
+		want   []string
+	}{
+		{"eq null", &odata.Compare{Property: "mail", Operator: odata.Eq}, without},
+		{"ne null", &odata.Compare{Property: "mail", Operator: odata.Ne}, with},
+		{"not contains", &odata.Not{Operand: &odata.Match{Function: odata.Contains, Property: "mail", Value: "nobody"}}, with},
+		{"contains the empty text", &odata.Match{Function: odata.Contains, Property: "mail"}, with},
+	} {
+		answer, err := d.List(t.Context(), education.Users, &odata.Query{Filter: test.filter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for user, err := range answer.Entities {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, user.ID())
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
 }
 
 // TestReadBack has a directory that knows no post-read control.

@@ -131,8 +131,10 @@ func without(values, others []string) []string {
 }
 
 // taken finds out which property of a refused write is to blame: the one whose unique key another entry has. It
-// returns nil if there is no such entry, because it has gone meanwhile or something else was refused.
-func (d *Directory) taken(ctx context.Context, set *education.EntitySet, keys []uniqueKey, self string) error {
+// returns nil if there is no such entry, because it has gone meanwhile or something else was refused. The entry itself is
+// known by its id: somebody who renames it at the same moment gives it another DN, and slapo-unique takes it for another
+// entry then.
+func (d *Directory) taken(ctx context.Context, set *education.EntitySet, keys []uniqueKey, id string) error {
 	var filters []*wire.Filter
 	for _, key := range keys {
 		filters = append(filters, wire.Equal(attributeUniqueKey, key.text))
@@ -142,9 +144,9 @@ func (d *Directory) taken(ctx context.Context, set *education.EntitySet, keys []
 	}
 	var fault error
 	err := d.ops.Search(ctx, &wire.SearchRequest{
-		Base: d.bases[set], Scope: wire.ScopeSubtree, Filter: anyOf(filters), Attributes: []string{attributeUniqueKey},
+		Base: d.bases[set], Scope: wire.ScopeSubtree, Filter: anyOf(filters), Attributes: []string{set.ID.Attribute, attributeUniqueKey},
 	}, func(entry *wire.Entry) error {
-		if foldDN(entry.DN) == foldDN(self) {
+		if id != "" && strings.EqualFold(entry.Value(set.ID.Attribute), id) {
 			return nil
 		}
 		for _, key := range keys {

@@ -10,9 +10,11 @@ import (
 )
 
 // follow makes the entries that link to a DN link to another one, or to none if that is empty. In a plain directory
-// nobody else does; everywhere else links follow by themselves.
+// nobody else does. Elsewhere links follow by themselves, but not at once: slapo-refint works behind the answer, and what it
+// has not done when slapd is killed stays undone. That does no harm to a name that nobody gets again, an id. Of a name of
+// OpenCloud's, the next one to get it would be in the classes of the last, and who is renamed would be in none meanwhile.
 func (d *Directory) follow(ctx context.Context, set *education.EntitySet, oldDN, newDN string) error {
-	if !d.isPlain() {
+	if !d.isPlain() && (!d.looseLinks || isIDName(oldDN)) {
 		return nil
 	}
 	ctx = access.AsProcess(ctx) // The classes of other tenants name the entry, too.

@@ -158,12 +158,14 @@ func (p *plan) property(property *education.Property, change *education.Change, 
 	values := encodeValue(value)
 	if p.renames(property) {
 		p.named = property
-		if len(values) > 0 && rules.UniqueScope(p.next.Set, property) == education.Everywhere {
-			p.newRDN = rdn(property.Attribute, strings.Join(values, ""))
+		name := rdn(property.Attribute, strings.Join(values, ""))
+		if len(values) > 0 && rules.UniqueScope(p.next.Set, property) == education.Everywhere && len(name) <= maxNameLength {
+			p.newRDN = name
 			return nil
 		}
 		// Without its name the entry gets the one that this service would have given it. So it does if others may have the
-		// value, too: one of another school may be named by it, which is not to be in the way, and not to be learnt.
+		// value, too: one of another school may be named by it, which is not to be in the way, and not to be learnt. And a
+		// value may be too long for a name.
 		p.newRDN = rdn(attributeID, p.record.entity.ID())
 	}
 	p.replace(property.Attribute, values)
@@ -347,8 +349,35 @@ func (p *plan) asked() []uniqueKey {
 	})
 }
 
-// modify makes a plan's Modify, without the optional keys if another entry has one of them.
+// modify makes the Modify of a plan that does not rename the entry, unless a value is taken.
 func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []string) (*wire.Entry, error) {
+	release, err := d.reserve(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return d.write(ctx, p, dn, postRead)
+}
+
+// reserve refuses a plan for a value that another entry has, if the directory itself would not see that when it is written,
+// or only after the entry has been renamed. The values are the plan's until release is called.
+func (d *Directory) reserve(ctx context.Context, p *plan) (release func(), err error) {
+	release = func() {}
+	if d.isPlain() {
+		release = d.reserved.take(p.asked())
+	}
+	if err = d.checkKeyless(ctx, p.next, p.asked()); err == nil && p.newRDN != "" && !d.isPlain() {
+		err = d.taken(ctx, p.next.Set, p.asked(), p.next.ID())
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// write makes a plan's Modify, without the optional keys if another entry has one of them.
+func (d *Directory) write(ctx context.Context, p *plan, dn string, postRead []string) (*wire.Entry, error) {
 	request := p.request(true)
 	if d.isPlain() {
 		request = p.plainRequest()
@@ -357,12 +386,6 @@ func (d *Directory) modify(ctx context.Context, p *plan, dn string, postRead []s
 	if len(request.Changes) == 0 {
 		// A rename was all there was to do; a Modify without changes is a protocol error to some servers.
 		return nil, nil
-	}
-	if d.isPlain() {
-		defer d.reserved.take(p.asked())()
-	}
-	if err := d.checkKeyless(ctx, p.next, p.asked()); err != nil {
-		return nil, err
 	}
 	entry, err := d.ops.Modify(ctx, request)
 	if len(p.optional) == 0 || d.isPlain() || !hasCode(err, wire.ResultConstraintViolation) {
@@ -386,21 +409,20 @@ func hasClass(entry *wire.Entry, class string) bool {
 // Modify then fails, the rename is taken back, unless the Modify may have been carried out all the same. What is left of
 // a change that broke off in the middle is made good by its repetition.
 func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, error) {
-	set, oldDN, dn := p.next.Set, p.record.entry.DN, p.record.entry.DN
-	if p.newRDN != "" {
-		var err error
-		if dn, err = d.rename(ctx, oldDN, p.newRDN); err != nil {
-			return nil, d.whyNotChanged(ctx, p, err)
-		}
-		if err = d.follow(ctx, set, oldDN, dn); err != nil {
-			d.renameBack(ctx, set, dn, oldDN)
-			return nil, err
-		}
-	}
 	if len(p.changes) == 0 && p.newRDN == "" && !p.brokeOff() {
 		return p.record.entity, nil
 	}
-	entry, err := d.modify(ctx, p, dn, attributesOf(set))
+	release, err := d.reserve(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	set, oldDN := p.next.Set, p.record.entry.DN
+	dn, err := d.renameFirst(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := d.write(ctx, p, dn, attributesOf(set))
 	if err != nil {
 		if p.newRDN != "" && !errors.Is(err, wire.ErrOutcomeUnknown) {
 			d.renameBack(ctx, set, dn, oldDN)
@@ -411,6 +433,23 @@ func (d *Directory) carryOut(ctx context.Context, p *plan) (*education.Entity, e
 		return nil, err
 	}
 	return d.written(ctx, set, dn, entry)
+}
+
+// renameFirst carries out the rename of a plan, if it has one, and returns the entry's DN.
+func (d *Directory) renameFirst(ctx context.Context, p *plan) (string, error) {
+	set, oldDN := p.next.Set, p.record.entry.DN
+	if p.newRDN == "" {
+		return oldDN, nil
+	}
+	dn, err := d.rename(ctx, oldDN, p.newRDN)
+	if err != nil {
+		return "", d.whyNotChanged(ctx, p, err)
+	}
+	if err = d.follow(ctx, set, oldDN, dn); err != nil {
+		d.renameBack(ctx, set, dn, oldDN)
+		return "", err
+	}
+	return dn, nil
 }
 
 // brokeOff reports whether the entry has a unique key of a value that it has no longer: it has got another name and then no
@@ -428,7 +467,7 @@ func (d *Directory) whyNotChanged(ctx context.Context, p *plan, err error) error
 		wire.ResultAssertionFailed):
 		return errOutdated
 	case hasCode(err, wire.ResultConstraintViolation, wire.ResultEntryAlreadyExists):
-		if fault := d.taken(ctx, p.next.Set, p.keys, p.record.entry.DN); fault != nil {
+		if fault := d.taken(ctx, p.next.Set, p.keys, p.next.ID()); fault != nil {
 			return fault
 		}
 		if fault := d.takenWithoutKey(ctx, p.next, p.asked()); fault != nil {
@@ -456,8 +495,12 @@ func (d *Directory) rename(ctx context.Context, dn, newRDN string) (string, erro
 	return newRDN + "," + parent, err
 }
 
-// isIDName reports whether an RDN names an entry by its id.
-func isIDName(rdn string) bool { return strings.HasPrefix(rdn, attributeID+"=") }
+// isIDName reports whether an RDN, or the one that a DN begins with, names an entry by its id.
+func isIDName(name string) bool { return strings.HasPrefix(name, attributeID+"=") }
+
+// maxNameLength is the length in bytes of the longest RDN that an entry is given. Of "ou=" and a value OpenLDAP 2.5 takes 245
+// bytes, with result 80 for more, and 389-DS 2.3 takes 250, both counting three for each character that they escape.
+const maxNameLength = 128
 
 // renameBack undoes a rename, also when the request has been given up meanwhile.
 func (d *Directory) renameBack(ctx context.Context, set *education.EntitySet, dn, oldDN string) {

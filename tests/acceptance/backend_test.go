@@ -7,7 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/opencloud-eu/education/internal/faultproxy"
 	"github.com/opencloud-eu/education/internal/ldapserver"
+	"github.com/opencloud-eu/education/internal/opencloudnames"
 )
 
 // backends are the directories that the service is tested on. EDUCATION_TEST_DIRECTORY names the one of a run; without it,
@@ -20,6 +24,16 @@ var backends = map[string]func(t testing.TB) *backend{
 	"389ds":         func(t testing.TB) *backend { return onServer(t, ldapserver.ExclusiveDirectoryServer389(t)) },
 	"openldap-plain": func(t testing.TB) *backend {
 		return onServer(t, ldapserver.ExclusiveOpenLDAP(t, ldapserver.PlainSchema()))
+	},
+	"openldap-opencloud": func(t testing.TB) *backend {
+		b := asOpenCloud(t, ldapserver.ExclusiveOpenLDAP(t, ldapserver.PlainSchema()))
+		b.givesIDsTwice = true
+		return b
+	},
+	"openldap-migrated": func(t testing.TB) *backend {
+		b := asOpenCloud(t, ldapserver.ExclusiveOpenLDAP(t))
+		b.refusesDisabled = true
+		return b
 	},
 }
 
@@ -41,6 +55,11 @@ type backend struct {
 	// refusesDisabled says that the directory lets nobody bind whose account is disabled. Elsewhere that is OpenCloud's to
 	// see to.
 	refusesDisabled bool
+	// givesIDsTwice says that nothing keeps ids from being given twice: in OpenCloud's schema no unique key does, and no entry is
+	// named by its id. The service itself names the entries that it makes by their ids.
+	givesIDsTwice bool
+	// openCloudNames says that users, classes and schools are named as OpenCloud's graph service names them.
+	openCloudNames bool
 	// env are the settings that lead the service there.
 	env []string
 }
@@ -83,6 +102,34 @@ func onServer(t testing.TB, server *ldapserver.Server) *backend {
 		passwords:     map[string]string{"admin": server.Admin.Password, "reader": server.Reader.Password},
 		env:           remoteSettings(t, server.URI, server.BindDN, server.Password),
 	}
+}
+
+// asOpenCloud is the backend on an OpenLDAP server to which every entry comes as OpenCloud's graph service would have written
+// it: with its names, and with an empty mail. With OpenCloud's schema alone that is its tree before 'education migrate', and
+// with unique keys the one after it.
+func asOpenCloud(t testing.TB, server *ldapserver.Server) *backend {
+	t.Helper()
+	b := onServer(t, server)
+	relay := faultproxy.New(t, b.address)
+	relay.Set(opencloudnames.Relayed(func(dn string) bool { return isTaken(server, dn) }))
+	b.openCloudNames = true
+	b.env = remoteSettings(t, "ldap://"+relay.Address, server.BindDN, server.Password)
+	return b
+}
+
+// isTaken reports whether a server has an entry with the DN. A server that cannot be asked will not take a new one either.
+func isTaken(server *ldapserver.Server, dn string) bool {
+	connection, err := ldap.DialURL(server.URI)
+	if err != nil {
+		return false
+	}
+	defer connection.Close()
+	if err := connection.Bind(server.Admin.DN, server.Admin.Password); err != nil {
+		return false
+	}
+	_, err = connection.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
+		"(objectClass=*)", []string{"1.1"}, nil))
+	return err == nil
 }
 
 // embeddedBehindLDAP is the backend of another process of the service, which serves its directory over LDAP.

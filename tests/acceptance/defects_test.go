@@ -356,7 +356,7 @@ func TestU17NoSecretsInTheLog(t *testing.T) {
 	s.post(t, "/users", `{"passwordProfile":"`+canary+`"}`, outside).want(http.StatusBadRequest)
 	s.get(t, "/users", header("Authorization", "Bearer "+s.token+canary)).want(http.StatusUnauthorized)
 	s.get(t, "/users"+filtered("externalId eq 'somebody in particular'")).want(http.StatusOK)
-	if err := s.dial(t).Bind("openCloudUUID="+user+","+userBase, canary+"-wrong"); err == nil {
+	if err := s.dial(t).Bind(s.dn(t, userBase, user), canary+"-wrong"); err == nil {
 		t.Error("a wrong password works")
 	}
 	if got := len(s.log.lines()); got < 8 {

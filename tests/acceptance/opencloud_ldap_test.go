@@ -106,8 +106,8 @@ func TestOpenCloudReads(t *testing.T) {
 		"a school by id or number":     {schoolBase, "(&" + school + "(|(openCloudUUID=0042)(openCloudEducationSchoolNumber=0042)))", 1, tenantAttributes, []string{"North"}, 0},
 		"a user by username or id":     {userBase, "(&(objectClass=openCloudEducationUser)(|(uid=tina)(openCloudUUID=tina)))", 1, userAttributes, []string{"tina"}, 0},
 		"the users of a school":        {userBase, "(&(objectClass=openCloudEducationUser)" + tenant(south) + ")", 0, userAttributes, []string{"tina"}, 0},
-		"groups of a member":           {classBase, "(&(objectclass=groupOfNames)(member=openCloudUUID=" + ids["max"] + "," + userBase + "))", 0, []string{"cn"}, []string{""}, 0},
-		"groups of somebody else":      {classBase, "(&(objectclass=groupOfNames)(member=openCloudUUID=" + ids["tina"] + "," + userBase + "))", 0, []string{"cn"}, []string{}, 0},
+		"groups of a member":           {classBase, "(&(objectclass=groupOfNames)(member=" + s.dn(t, userBase, ids["max"]) + "))", 0, []string{"cn"}, []string{""}, 0},
+		"groups of somebody else":      {classBase, "(&(objectclass=groupOfNames)(member=" + s.dn(t, userBase, ids["tina"]) + "))", 0, []string{"cn"}, []string{}, 0},
 		"a class by id or externalId":  {classBase, "(&(objectClass=openCloudEducationClass)(|(openCloudUUID=5a)(openCloudEducationExternalId=5a)))", 1, []string{"cn"}, []string{""}, 0},
 		"a class by name or id":        {classBase, "(&(objectClass=groupOfNames)(|(cn=5a)(openCloudUUID=" + class + ")))", 1, []string{"cn"}, []string{""}, 0},
 		"everybody, as Keycloak does":  {userBase, "(&(objectclass=inetOrgPerson)(objectclass=organizationalPerson))", 0, []string{"*", "+"}, []string{"loner", "max", "maxine", "tina"}, 0},
@@ -139,7 +139,7 @@ func TestOpenCloudReads(t *testing.T) {
 // entryUUID returns an entry's operational UUID.
 func (s *server) entryUUID(t testing.TB, id string) string {
 	t.Helper()
-	found, err := s.administrator(t).Search(ldap.NewSearchRequest("openCloudUUID="+id+","+userBase, ldap.ScopeBaseObject,
+	found, err := s.administrator(t).Search(ldap.NewSearchRequest(s.dn(t, userBase, id), ldap.ScopeBaseObject,
 		ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{"entryUUID"}, nil))
 	if err != nil || len(found.Entries) != 1 {
 		t.Fatalf("the entry of a user: %v", err)
@@ -249,6 +249,7 @@ func TestOpenCloudSignIn(t *testing.T) {
 	}
 	// A change over HTTP keeps what OpenCloud has written.
 	s.patch(t, user, entity{"displayName": "Renamed", "onPremisesSamAccountName": "moritz"}).want(http.StatusOK)
+	dn = s.dn(t, userBase, strings.TrimPrefix(user, "/users/"))
 	if ok, err := admin.Compare(dn, "openCloudLastSignInTimestamp", at); err != nil || !ok {
 		t.Errorf("the time of the sign-in after a change: %t, %v", ok, err)
 	}

@@ -349,8 +349,13 @@ func TestOperationsPerRequest(t *testing.T) {
 func TestEntryOfAMomentAgo(t *testing.T) {
 	t.Parallel()
 	w := openLedger(t)
-	w.fill(1, "")
-	taken := fmt.Sprintf("FILLED-%d", sequence.Load())
+	connection := w.directory.Connect(w, w.directory.Service())
+	found, err := connection.Search(ldap.NewSearchRequest(w.fill(1, "")[0], ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
+		"(objectClass=*)", []string{"uid"}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := strings.ToUpper(found.Entries[0].GetAttributeValue("uid"))
 	w.post("/users", with(aUser(), entity{"onPremisesSamAccountName": taken})).
 		wantError(http.StatusConflict, "nameAlreadyExists").wantTarget("onPremisesSamAccountName")
 	w.patch("/users/"+w.user(), entity{"onPremisesSamAccountName": taken}).
@@ -358,7 +363,7 @@ func TestEntryOfAMomentAgo(t *testing.T) {
 	add := ldap.NewAddRequest("ou=Other,"+w.directory.SchoolBase, nil)
 	add.Attribute("objectClass", []string{"organizationalUnit", "openCloudEducationSchool"})
 	add.Attribute("openCloudUUID", []string{freshID()})
-	if err := w.directory.Connect(w, w.directory.Service()).Add(add); err != nil {
+	if err := connection.Add(add); err != nil {
 		t.Fatal(err)
 	}
 	w.post("/schools", entity{"displayName": "other"}).wantError(http.StatusConflict, "nameAlreadyExists").wantTarget("displayName")
@@ -534,6 +539,10 @@ No write reads back what it has written: the server returns it with the write (p
 cannot do that costs one search more with each. Where other programs make entries in the same directory, each new
 unique value costs one search more ([decision 14](decisions/0014-entries-without-unique-keys.md)); the service finds that
 out, or is told by ` + "`EDUCATION_LDAP_OTHER_WRITERS`" + `. A refused write takes further searches, to say why.
+
+An entry that OpenCloud has named (` + "`uid=…`, `ou=…`" + `) costs more where its name is concerned. A new value of it is looked up
+first and then is a rename: 1 search and 1 rename more. And where such a user is renamed or deleted, 1 search and 1 modify for
+each class put that right in its classes, which ` + "`slapo-refint`" + ` would do a moment later.
 
 | request | education | OpenCloud's graph service | |
 |---|---|---|---|

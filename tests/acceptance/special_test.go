@@ -327,7 +327,7 @@ func (s *server) clear(t testing.TB, set set, ids []string) {
 		if ids[i] == "" {
 			return
 		}
-		if err := connection.Del(ldap.NewDelRequest("openCloudUUID="+ids[i]+","+set.base, nil)); err != nil {
+		if err := connection.Del(ldap.NewDelRequest(s.dn(t, set.base, ids[i]), nil)); err != nil {
 			t.Errorf("deleting one of %s: %v", set.path, err)
 		}
 	})
@@ -468,8 +468,8 @@ func (s *server) checkAbsent(t *testing.T, p place, texts []string) {
 	})
 }
 
-// checkEntries reads the entries over LDAP and expects each directly below its base, named by its id, with the text as it
-// is in one of its attributes.
+// checkEntries reads the entries over LDAP and expects each directly below its base, with the name that it should have, and with
+// the text as it is in one of its attributes.
 func (s *server) checkEntries(t *testing.T, p place, texts, ids []string) {
 	entries := map[string]*ldap.Entry{}
 	for _, entry := range below(t, s.administrator(t), p.set.base) {
@@ -484,8 +484,8 @@ func (s *server) checkEntries(t *testing.T, p place, texts, ids []string) {
 			t.Errorf("%s: the entity with %s has no entry", p, shown(texts[i]))
 			continue
 		}
-		if want := "openCloudUUID=" + id + "," + p.set.base; entry.DN != want {
-			t.Errorf("%s: the entity with %s is at %q, want %q", p, shown(texts[i]), entry.DN, want)
+		if !s.isPlaced(entry, p.set.base) {
+			t.Errorf("%s: the entity with %s is at %q, below %q", p, shown(texts[i]), entry.DN, p.set.base)
 		}
 		if !slices.ContainsFunc(entry.Attributes, func(attribute *ldap.EntryAttribute) bool {
 			return slices.ContainsFunc(attribute.Values, func(value string) bool {
@@ -507,7 +507,7 @@ func (s *server) checkPlacement(t *testing.T) {
 		name, parent, _ := strings.Cut(entry.DN, ",")
 		switch {
 		case bases[entry.DN], parent == namingContext && slices.Contains([]string{"cn=admin", "cn=reader", "cn=education"}, name):
-		case bases[parent] && name == "openCloudUUID="+entry.GetAttributeValue("openCloudUUID"):
+		case slices.ContainsFunc(entitySets, func(set set) bool { return s.isPlaced(entry, set.base) }):
 		default:
 			t.Errorf("there is an entry at %q", entry.DN)
 		}

@@ -55,9 +55,15 @@ func newClient(t testing.TB, config remote.Config) *remote.Client {
 
 func newDirectory(t *testing.T, client *remote.Client, rules education.Rules, users, classes, schools string) *identity.Directory {
 	t.Helper()
+	return newDirectoryOn(t, client, client.IsPlain, rules, users, classes, schools)
+}
+
+// newDirectoryOn is newDirectory with something between the directory and its client.
+func newDirectoryOn(t *testing.T, operations identity.Operations, isPlain func() bool, rules education.Rules, users, classes, schools string) *identity.Directory {
+	t.Helper()
 	directory, err := identity.New(identity.Config{
-		Operations: identity.Traced(client), UserBase: users, ClassBase: classes, SchoolBase: schools, Rules: rules,
-		LooseMatching: true, LooseLinks: true, Plain: client.IsPlain,
+		Operations: identity.Traced(operations), UserBase: users, ClassBase: classes, SchoolBase: schools, Rules: rules,
+		LooseMatching: true, LooseLinks: true, Plain: isPlain,
 	})
 	if err != nil {
 		t.Fatal(err)
