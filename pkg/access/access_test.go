@@ -183,6 +183,19 @@ func TestGateLooksUpOnce(t *testing.T) {
 	})
 }
 
+// brokenDirectory panics.
+type brokenDirectory struct{}
+
+func (brokenDirectory) SchoolID(context.Context, string) (string, error) { panic("broken") }
+
+func TestGatePanics(t *testing.T) {
+	t.Parallel()
+	gate := &Gate{Schools: brokenDirectory{}, Authenticators: []Authenticator{fixed{token: "bound", grant: &Grant{Schools: []School{{ExternalID: "north"}}}}}}
+	if credential, err := gate.Credential(t.Context(), "bound"); err == nil || errors.Is(err, ErrInvalid) || errors.Is(err, ErrUnknown) {
+		t.Errorf("got %v, %v", credential, err)
+	}
+}
+
 func TestConfined(t *testing.T) {
 	t.Parallel()
 	bound := With(t.Context(), &Credential{Schools: []string{"aa"}})

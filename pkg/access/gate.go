@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -115,9 +117,15 @@ func (g *Gate) school(ctx context.Context, externalID string) (string, error) {
 }
 
 // lookUp asks for a school, and remembers the answer.
-func (g *Gate) lookUp(ctx context.Context, externalID string) (string, error) {
+func (g *Gate) lookUp(ctx context.Context, externalID string) (id string, err error) {
+	defer func() {
+		// It runs in a goroutine of its own, where a panic would end the process and not the request.
+		if value := recover(); value != nil {
+			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+		}
+	}()
 	asked := time.Now()
-	id, err := g.Schools.SchoolID(ctx, externalID)
+	id, err = g.Schools.SchoolID(ctx, externalID)
 	if err != nil {
 		return "", err
 	}

@@ -196,7 +196,7 @@ func (a *admission) party(name string) *party {
 		if len(a.parties) >= a.sweepAt {
 			a.sweep()
 		}
-		p = &party{bucket: rate.NewLimiter(a.rate, burst(a.rate)), refusals: newPace()}
+		p = &party{bucket: rate.NewLimiter(a.rate, burst(a.rate)), refusals: newPace(quickRefusals)}
 		a.parties[name] = p
 	}
 	return p

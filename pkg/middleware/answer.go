@@ -12,8 +12,8 @@ const (
 	// clientPause is how long a write may take until its request counts as one that waits for its client. What a client takes at
 	// once goes into the buffers of the connection.
 	clientPause = 100 * time.Millisecond
-	// maxSlowAnswers is how many such requests there may be. They keep what they have of the directory, so this is below the
-	// number of long lists that pkg/identity/remote can read at a time.
+	// maxSlowAnswers is how many such requests there may be. They keep what they have of the directory: pkg/identity/remote can
+	// read as many long lists at a time beside those that run.
 	maxSlowAnswers = 48
 )
 
@@ -21,7 +21,8 @@ const (
 // slowly keep nobody else's requests from running. Its writes are those of one goroutine.
 type answerWriter struct {
 	http.ResponseWriter
-	ctx      context.Context
+	request *http.Request
+	// admitted is nil if the request has no place.
 	admitted *waiter
 	slow     *shares
 	party    string
@@ -30,12 +31,20 @@ type answerWriter struct {
 
 	mutex   sync.Mutex
 	writing bool
-	// share is what the request holds of slow while it waits for its client.
-	share *share
+	// stalled is nil as long as the client takes what is written.
+	stalled *stall
+}
+
+// stall is a write that takes too long, and what follows until the request goes on.
+type stall struct {
+	// Context ends when the request's does, and when the request has lost its share.
+	context.Context
+	cancel context.CancelCauseFunc
+	share  *share
 }
 
 // Write writes, and waits until the request may go on. Beside the errors of the writer underneath, which has one when the request
-// has lost its share, there is that of the request's context.
+// has lost its share, there are that loss and the end of the request's context.
 func (w *answerWriter) Write(content []byte) (int, error) {
 	w.begin()
 	n, err := w.ResponseWriter.Write(content)
@@ -63,14 +72,28 @@ func (w *answerWriter) begin() {
 func (w *answerWriter) stall() {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	if !w.writing || w.share != nil {
+	if !w.writing || w.stalled != nil {
 		return
 	}
-	w.admitted.pause()
-	connection := http.NewResponseController(w.ResponseWriter)
-	w.share = w.slow.hold(w.party, 1, func() {
-		_ = connection.SetWriteDeadline(time.Now()) // Ends the write; without a connection none takes long.
+	if w.admitted != nil {
+		w.admitted.pause()
+	}
+	stalled := &stall{}
+	stalled.Context, stalled.cancel = context.WithCancelCause(w.request.Context())
+	w.stalled = stalled
+	stalled.share = w.slow.hold(w.party, 1, func() {
+		stalled.cancel(errLost)
+		w.cut()
 	})
+}
+
+// cut ends the write. A deadline ends one that HTTP/2's flow control holds up, or that of a connection of HTTP/1. What a client
+// of HTTP/2 does to the connection holds up whatever is sent over it, the end of a stream as well.
+func (w *answerWriter) cut() {
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now()) // Without a connection no write takes long.
+	if used, ok := w.request.Context().Value(connectionKey{}).(*connection); ok && w.request.ProtoMajor > 1 {
+		_ = used.Close()
+	}
 }
 
 // end notes that the write has ended. If the request has lost its place meanwhile, it waits for another.
@@ -78,12 +101,16 @@ func (w *answerWriter) end() error {
 	w.mutex.Lock()
 	w.timer.Stop()
 	w.writing = false
-	held := w.share
-	w.share = nil
+	stalled := w.stalled
+	w.stalled = nil
 	w.mutex.Unlock()
-	if held == nil {
+	if stalled == nil {
 		return nil
 	}
-	held.release()
-	return w.admitted.resume(w.ctx)
+	defer stalled.cancel(nil)
+	defer stalled.share.release()
+	if w.admitted != nil && w.admitted.resume(stalled) == nil {
+		return nil
+	}
+	return context.Cause(stalled)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -36,6 +37,10 @@ type arrival struct {
 	cancel context.CancelCauseFunc
 	// share is nil if the request has no body.
 	share *share
+
+	mutex sync.Mutex
+	// reading says that the body is being read, cut that this was ended because the arrival was lost.
+	reading, cut bool
 }
 
 // take reads the body of a request of a party, and lets the request have what it has read. The arrival must be released. If the
@@ -46,19 +51,31 @@ func (a *arrivals) take(w http.ResponseWriter, r *http.Request, party string) *a
 		return taken
 	}
 	taken.Context, taken.cancel = context.WithCancelCause(r.Context())
-	connection := http.NewResponseController(w)
-	taken.share = a.held.hold(party, arrivalSize, func() {
-		taken.cancel(errLost)
-		_ = connection.SetReadDeadline(time.Now()) // Wakes a Read; without a connection there is none to wake.
-	})
+	taken.reading = true
+	taken.share = a.held.hold(party, arrivalSize, func() { taken.lose(http.NewResponseController(w)) })
 	var content bytes.Buffer
 	_, err := content.ReadFrom(&counted{io.LimitReader(r.Body, a.body), taken.share})
+	taken.mutex.Lock()
+	defer taken.mutex.Unlock()
+	taken.reading = false
 	rest := io.Reader(r.Body)
 	if err != nil {
 		rest = failed{err}
 	}
 	r.Body = &body{io.MultiReader(&content, rest), r.Body}
 	return taken
+}
+
+// lose ends the arrival. A deadline is set only for a body that is being read: net/http reads on afterwards, to see whether the
+// client is there, and takes the end of that for the client's.
+func (a *arrival) lose(connection *http.ResponseController) {
+	a.cancel(errLost)
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if a.reading {
+		a.cut = true
+		_ = connection.SetReadDeadline(time.Now()) // Without a connection there is nothing to wait for.
+	}
 }
 
 // isLost reports whether the request has lost its share.

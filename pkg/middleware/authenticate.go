@@ -25,22 +25,24 @@ const (
 	invalidChallenge = challenge + `, error="invalid_token", error_description="the token is not valid, or not any more"`
 )
 
-// Authenticate lets a request pass if it carries a bearer token (RFC 6750, section 2.1) that stands for a credential, and puts
+// authenticate lets a request pass if it carries a bearer token (RFC 6750, section 2.1) that stands for a credential, and puts
 // that into its context. Otherwise it answers 401 or, if the token cannot be judged at the moment, 503. What the guard lets nobody
 // try is answered 429.
-func Authenticate(credentials Credentials, guard *Guard) func(http.Handler) http.Handler {
+func authenticate(credentials Credentials, guard *guard, refusals *refusals) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			token := bearerToken(r.Header)
 			end, refused := guard.admit(r, token)
 			if refused != nil {
-				guard.refusals.answer(w, r, refused)
+				withoutBody(w, r)
+				refusals.answer(w, r, refused, guard.party(r))
 				return
 			}
 			credential, err := judge(r.Context(), credentials, token)
 			end(err)
 			if err != nil {
-				turnAway(w, r, err)
+				withoutBody(w, r)
+				turnAway(refusals.bounded(w, r, guard.party(r)), r, err)
 				return
 			}
 			seen := observe(w)
@@ -61,9 +63,23 @@ func judge(ctx context.Context, credentials Credentials, token string) (*access.
 	return credentials.Credential(ctx, token)
 }
 
+// bodyGrace is how long a connection is kept for a body that nobody will read.
+const bodyGrace = 2 * time.Second
+
+// withoutBody has the connection of a request of HTTP/1 with a body that nobody will read end after the answer. net/http would read
+// the body before it sends the answer, so that the connection can be used again, and afterwards, so that the client sees it.
+// It waits for it as long as for any other. The deadline is for such connections alone: with one that has passed, net/http takes
+// every later request for one whose client has gone.
+func withoutBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+		// A writer without deadlines, such as one in a test, has no client to wait for.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyGrace))
+	}
+}
+
 // turnAway answers a request whose token is not valid or cannot be judged.
 func turnAway(w http.ResponseWriter, r *http.Request, err error) {
-	hurry(w)
 	switch {
 	case errors.Is(err, errNoToken):
 		refuse(w, r, challenge)
@@ -79,16 +95,6 @@ func turnAway(w http.ResponseWriter, r *http.Request, err error) {
 func refuse(w http.ResponseWriter, r *http.Request, challenge string) {
 	w.Header().Set("WWW-Authenticate", challenge)
 	odata.WriteError(w, r, odata.Errorf(odata.InvalidToken, "", "invalid or missing token"))
-}
-
-// bodyGrace is how long a client may take to send the rest of a body that nobody wants. net/http reads it before it sends the
-// answer, so that the connection can be used again.
-const bodyGrace = 2 * time.Second
-
-// hurry bounds the time that a request without a valid token can keep its connection busy by withholding its body.
-func hurry(w http.ResponseWriter) {
-	// A writer without deadlines, such as one in a test, has no client to wait for.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyGrace))
 }
 
 // bearerToken returns the token of the Authorization header, or an empty string. There must be exactly one such header: of

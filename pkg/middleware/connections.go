@@ -35,6 +35,7 @@ type Connections struct {
 // connection is one that is open.
 type connection struct {
 	net.Conn
+	// of is nil if there is no bound.
 	of      *Connections
 	network netip.Prefix
 	// requests is how many requests with a valid token it has.
@@ -125,16 +126,17 @@ type connectionKey struct{}
 func (c *Connections) Context(ctx context.Context, of net.Conn) context.Context {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if known := c.open[unencrypted(of)]; known != nil {
-		return context.WithValue(ctx, connectionKey{}, known)
+	known := c.open[unencrypted(of)]
+	if known == nil {
+		known = &connection{Conn: unencrypted(of)}
 	}
-	return ctx
+	return context.WithValue(ctx, connectionKey{}, known)
 }
 
 // occupy notes that a request with a valid token begins on the connection of its context, and returns what notes its end.
 func occupy(ctx context.Context) (end func()) {
 	used, ok := ctx.Value(connectionKey{}).(*connection)
-	if !ok { // There is no bound.
+	if !ok || used.of == nil {
 		return func() {}
 	}
 	c := used.of

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/time/rate"
 
 	"github.com/opencloud-eu/education/pkg/access"
@@ -24,27 +23,30 @@ const (
 	maxValidTokens     = 10_000
 )
 
-// Guard bounds how many tokens an address can try out. An address that has had more than its share of tokens which are not valid is
+// guard bounds how many tokens an address can try out. An address that has had more than its share of tokens which are not valid is
 // answered 429 without its tokens being judged. Those that were valid lately when they came from there are judged all the same, as
 // are those that are exempt, so that nobody is locked out by somebody else behind the same address.
-type Guard struct {
-	failures *failures
+type guard struct {
+	failures *failures // nil to bound nothing
 	trusted  []netip.Prefix
-	refusals refusals
 }
 
-// NewGuard returns a guard, or nil, which bounds nothing, if the limit is 0.
-func NewGuard(limits Limits, trusted []netip.Prefix, meters metric.MeterProvider) *Guard {
+func newGuard(limits Limits, trusted []netip.Prefix) *guard {
 	if limits.Failures == 0 {
-		return nil
+		return &guard{trusted: trusted}
 	}
-	return &Guard{newFailures(limits), trusted, newRefusals(meters)}
+	return &guard{newFailures(limits), trusted}
+}
+
+// party returns what stands for whoever has sent a request without a valid token.
+func (g *guard) party(r *http.Request) string {
+	return "address/" + clientNetwork(r, g.trusted).String()
 }
 
 // admit returns why the token of a request, which is empty if it has none, is not to be judged, or nil if it is. Then end must be
 // called with the error that the judgement has. It waits while as many tokens from the address are judged as may be.
-func (g *Guard) admit(r *http.Request, token string) (end func(error), refused *refusal) {
-	if g == nil {
+func (g *guard) admit(r *http.Request, token string) (end func(error), refused *refusal) {
+	if g.failures == nil {
 		return func(error) {}, nil
 	}
 	try := g.failures.try(clientNetwork(r, g.trusted), token)
@@ -111,7 +113,7 @@ func (f *failures) try(network netip.Prefix, token string) *try {
 func (f *failures) failing(network netip.Prefix) *failing {
 	from, ok := f.networks.get(network)
 	if !ok {
-		from = &failing{bucket: rate.NewLimiter(f.limit, f.burst), refusals: newPace(), judging: make(chan struct{}, max(1, int(f.limit)))}
+		from = &failing{bucket: rate.NewLimiter(f.limit, f.burst), refusals: newPace(quickRefusals), judging: make(chan struct{}, max(1, int(f.limit)))}
 		f.networks.put(network, from)
 	}
 	return from

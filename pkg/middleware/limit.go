@@ -50,13 +50,11 @@ const (
 	limitArrivals    limitName = "arrivals"
 )
 
-// Limit lets requests run as the limits of their credentials permit, which Authenticate has put into their contexts. One that
+// limit lets requests run as the limits of their credentials permit, which authenticate has put into their contexts. One that
 // may not run yet waits. One that would wait too long, or with too many others, is answered 429 if its credential has as much
 // as it may have, or 503 if the service has as much as it can do.
-func Limit(limits Limits, meters metric.MeterProvider) func(http.Handler) http.Handler {
-	l := &limiter{
-		admission: newAdmission(limits), arrivals: newArrivals(limits), slow: newShares(maxSlowAnswers), refusals: newRefusals(meters),
-	}
+func limit(limits Limits, refusals *refusals) func(http.Handler) http.Handler {
+	l := &limiter{admission: newAdmission(limits), arrivals: newArrivals(limits), refusals: refusals}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			credential, ok := access.Of(r.Context())
@@ -74,9 +72,7 @@ func Limit(limits Limits, meters metric.MeterProvider) func(http.Handler) http.H
 type limiter struct {
 	admission *admission
 	arrivals  *arrivals
-	// slow are the requests whose clients do not take their answers.
-	slow     *shares
-	refusals refusals
+	refusals  *refusals
 }
 
 // serve lets a request of a party run when it may.
@@ -92,11 +88,18 @@ func (l *limiter) serve(w http.ResponseWriter, r *http.Request, party string, ne
 	switch {
 	case admitted != nil:
 		defer admitted.leave()
-		next.ServeHTTP(&answerWriter{ResponseWriter: w, ctx: r.Context(), admitted: admitted, slow: l.slow, party: party}, r)
+		next.ServeHTTP(&answerWriter{ResponseWriter: w, request: r, admitted: admitted, slow: l.refusals.slow, party: party}, r)
 	case refused != nil:
-		l.refusals.answer(w, r, refused)
+		r.Body = http.NoBody // Whatever has been read of it is needed no more.
+		l.refusals.answer(w, r, refused, party)
 	case lost:
-		l.refusals.answer(w, r, l.admission.refuseArrival(party))
+		if arrived.cut {
+			w.Header().Set("Connection", "close")
+		}
+		// The end of the body looks to net/http as if the client had gone. It is there, and is to hear what has happened.
+		r = r.WithContext(context.WithoutCancel(r.Context()))
+		r.Body = http.NoBody
+		l.refusals.answer(w, r, l.admission.refuseArrival(party), party)
 	default:
 		// The client has gone while the request waited. One that has closed its side alone must not read a success.
 		panic(http.ErrAbortHandler)
@@ -127,17 +130,8 @@ const (
 // pace tells which answers take their time.
 type pace struct{ quick *rate.Limiter }
 
-func newPace() pace { return pace{rate.NewLimiter(quickRefusals, quickRefusals)} }
-
-// keep takes the time that an answer has to take, unless ctx ends before.
-func keep(ctx context.Context) {
-	pause := time.NewTimer(refusalPause/2 + rand.N(refusalPause))
-	defer pause.Stop()
-	select {
-	case <-pause.C:
-	case <-ctx.Done():
-	}
-}
+// newPace returns a pace with so many answers a second that come at once.
+func newPace(quick int) pace { return pace{rate.NewLimiter(rate.Limit(quick), quick)} }
 
 // pauses are how many answers to the requests of each connection take their time at the moment, by the address of its client.
 type pauses struct {
@@ -145,45 +139,59 @@ type pauses struct {
 	of    map[string]int
 }
 
-// keep takes the time that the next answer on a connection has to take, or reports false if there are too many that do.
-func (p *pauses) keep(ctx context.Context, connection string) bool {
+// keep takes the time that the next answer on a request's connection has to take, unless the request's context ends before. If
+// there are too many that do, it has the connection end after the answer.
+func (p *pauses) keep(w http.ResponseWriter, r *http.Request) {
 	p.mutex.Lock()
-	if p.of[connection] >= maxPauses {
-		p.mutex.Unlock()
-		return false
+	tooMany := p.of[r.RemoteAddr] >= maxPauses
+	if !tooMany {
+		p.of[r.RemoteAddr]++
 	}
-	p.of[connection]++
 	p.mutex.Unlock()
-	keep(ctx)
+	if tooMany {
+		w.Header().Set("Connection", "close") // HTTP/2 makes that a GOAWAY (RFC 9113, section 6.8).
+		return
+	}
+	pause := time.NewTimer(refusalPause/2 + rand.N(refusalPause))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-r.Context().Done():
+	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	if p.of[connection]--; p.of[connection] == 0 {
-		delete(p.of, connection)
+	if p.of[r.RemoteAddr]--; p.of[r.RemoteAddr] == 0 {
+		delete(p.of, r.RemoteAddr)
 	}
-	return true
 }
 
 // refusals answers requests that a limit has refused, and counts them.
 type refusals struct {
 	counter metric.Int64Counter
-	pauses  *pauses
+	pauses  pauses
+	// slow are the requests whose clients do not take their answers, those that are not refused included.
+	slow *shares
 }
 
-func newRefusals(meters metric.MeterProvider) refusals {
+func newRefusals(meters metric.MeterProvider) *refusals {
 	// A meter that has an error returns an instrument that does nothing; the name is constant, so there is none.
 	counter, _ := meters.Meter("github.com/opencloud-eu/education/pkg/middleware").Int64Counter("education.http.refusals",
 		metric.WithDescription("Requests that a limit has refused, by limit."), metric.WithUnit("{request}"))
-	return refusals{counter, &pauses{of: map[string]int{}}}
+	return &refusals{counter: counter, pauses: pauses{of: map[string]int{}}, slow: newShares(maxSlowAnswers)}
 }
 
-// answer answers a request that was refused.
-func (s refusals) answer(w http.ResponseWriter, r *http.Request, refused *refusal) {
+// answer answers a request of a party that was refused.
+func (s *refusals) answer(w http.ResponseWriter, r *http.Request, refused *refusal, party string) {
 	s.counter.Add(r.Context(), 1, metric.WithAttributes(attribute.String("limit", string(refused.limit))))
-	if !refused.pace.quick.Allow() && !s.pauses.keep(r.Context(), r.RemoteAddr) {
-		w.Header().Set("Connection", "close") // HTTP/2 makes that a GOAWAY (RFC 9113, section 6.8).
+	if !refused.pace.quick.Allow() {
+		s.pauses.keep(w, r)
 	}
-	hurry(w)
 	failure := odata.Errorf(refused.code, "", "%s", refused.message)
 	failure.RetryAfter, failure.Expected = refused.retryAfter, true
-	odata.WriteError(w, r, failure)
+	odata.WriteError(s.bounded(w, r, party), r, failure)
+}
+
+// bounded returns a writer for the answer to a request that does not run. It counts among the slow ones if it is not taken.
+func (s *refusals) bounded(w http.ResponseWriter, r *http.Request, party string) http.ResponseWriter {
+	return &answerWriter{ResponseWriter: w, request: r, slow: s.slow, party: party}
 }

@@ -405,6 +405,43 @@ func TestRefusalsOverHTTP2(t *testing.T) {
 	}
 }
 
+// TestPaced shows that requests which need no token take their time when one address sends too many, and that another address does
+// not notice.
+func TestPaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		preflights := limited(Limits{}, tokens(token), ok, func(o *Options) { o.ForeignOrigins = []string{"https://app.example"} })
+		for name, handler := range map[string]http.Handler{
+			"probes": Paced(nil)(http.HandlerFunc(ok)), "preflights": preflights,
+		} {
+			send := func(address string) time.Duration {
+				begin := time.Now()
+				r := httptest.NewRequest(http.MethodOptions, "/", nil)
+				r.RemoteAddr = address + ":4711"
+				r.Header.Set("Origin", "https://app.example")
+				r.Header.Set("Access-Control-Request-Method", http.MethodGet)
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				if w.Code != http.StatusOK && w.Code != http.StatusNoContent {
+					t.Errorf("%s: got %d", name, w.Code)
+				}
+				return time.Since(begin)
+			}
+			for range quickProbes {
+				if took := send("192.0.2.1"); took != 0 {
+					t.Fatalf("%s: one of the first takes %v", name, took)
+				}
+			}
+			if took := send("192.0.2.1"); took < refusalPause/2 {
+				t.Errorf("%s: one too many takes %v", name, took)
+			}
+			if took := send("192.0.2.2"); took != 0 {
+				t.Errorf("%s: one from another address takes %v", name, took)
+			}
+		}
+	})
+}
+
 func TestRefusalsAreCounted(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
@@ -534,7 +571,7 @@ func TestPartyOf(t *testing.T) {
 func TestGoneWhileWaiting(t *testing.T) {
 	t.Parallel()
 	running, done := make(chan struct{}), make(chan struct{})
-	handler := Limit(Limits{Concurrency: 1}, metricnoop.NewMeterProvider())(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	handler := limit(Limits{Concurrency: 1}, newRefusals(metricnoop.NewMeterProvider()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(running)
 		<-done
 	}))
