@@ -52,6 +52,8 @@ func TestOpenLDAP(t *testing.T) {
 		// change changes how the service uses it.
 		change func(config *doctor.Config)
 		want   map[string]doctor.Severity
+		// says is what findings must say, by their ids.
+		says map[string]string
 	}{
 		{name: "as deploy sets it up"},
 		{
@@ -107,11 +109,13 @@ func TestOpenLDAP(t *testing.T) {
 			name:  "no refint overlay",
 			spoil: func(t *testing.T, admin *ldap.Conn) { remove(t, admin, refint) },
 			want:  map[string]doctor.Severity{"references": doctor.Error},
+			says:  map[string]string{"references": "renamed or deleted, in member and openCloudEducationTeacherMember."},
 		},
 		{
 			name:  "refint for members alone",
 			spoil: func(t *testing.T, admin *ldap.Conn) { replace(t, admin, refint, "olcRefintAttribute", "member") },
 			want:  map[string]doctor.Severity{"references": doctor.Error},
+			says:  map[string]string{"references": "renamed or deleted, in openCloudEducationTeacherMember."},
 		},
 		{
 			name: "everything is permitted to everybody",
@@ -207,8 +211,13 @@ func TestOpenLDAP(t *testing.T) {
 				test.change(&config)
 			}
 			check := unchanged(t, admin, server.Suffix)
-			examine(t, config, test.want)
+			findings := examine(t, config, test.want)
 			check()
+			for id, want := range test.says {
+				if got := matterOf(findings, id); !strings.HasSuffix(got, want) {
+					t.Errorf("%s says %q, want %q at its end", id, got, want)
+				}
+			}
 		})
 	}
 }
