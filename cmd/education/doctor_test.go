@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-ldap/ldap/v3"
+
 	"github.com/opencloud-eu/education/internal/ldapserver"
 	"github.com/opencloud-eu/education/pkg/identity/doctor"
 )
@@ -154,13 +156,30 @@ func (j *journal) String() string {
 func TestFindingsAtStart(t *testing.T) {
 	t.Parallel()
 	server := ldapserver.OpenLDAP(t, ldapserver.PlainSchema())
+	wantFindingAtStart(t, settingsFor(server), "schema.uniquekeys")
+
+	// An account that may read and not write says so before the first request does.
+	server = ldapserver.OpenLDAP(t)
+	add := ldap.NewAddRequest("ou=North,"+server.SchoolBase, nil)
+	add.Attribute("objectClass", []string{"organizationalUnit", "openCloudEducationSchool"})
+	add.Attribute("openCloudUUID", []string{"0e2f1bd5-9a2d-4a3b-a6c1-000000000001"})
+	if err := server.Connect(t, server.Service()).Add(add); err != nil {
+		t.Fatal(err)
+	}
+	reader := settingsFor(server, "EDUCATION_LDAP_BIND_DN="+server.Reader.DN, "EDUCATION_LDAP_BIND_PASSWORD="+server.Reader.Password)
+	wantFindingAtStart(t, reader, "access.write")
+}
+
+// wantFindingAtStart starts a service and expects its log to have one finding and no other.
+func wantFindingAtStart(t *testing.T, environment []string, id string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	log := &journal{}
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, nil, settingsFor(server, "EDUCATION_HTTP_ADDR=127.0.0.1:0", "EDUCATION_DATA_DIR="+t.TempDir()), io.Discard, log)
+		ended <- run(ctx, nil, append(environment, "EDUCATION_HTTP_ADDR=127.0.0.1:0", "EDUCATION_DATA_DIR="+t.TempDir()), io.Discard, log)
 	}()
-	const finding = `"finding":"schema.uniquekeys"`
+	finding := `"finding":"` + id + `"`
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), finding) && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -169,7 +188,7 @@ func TestFindingsAtStart(t *testing.T) {
 		t.Errorf("the service ends with status %d", status)
 	}
 	if strings.Count(log.String(), `"finding":`) != 1 || !strings.Contains(log.String(), finding) {
-		t.Errorf("not exactly one finding at the start:\n%s", log)
+		t.Errorf("not %s alone at the start:\n%s", id, log)
 	}
 }
 

@@ -54,7 +54,7 @@ var resultErrors = map[wire.ResultCode]struct {
 		"the directory failed internally, as it does when its database or its disk is full",
 	},
 	wire.ResultInsufficientAccessRights: {
-		odata.GeneralException, "internal error", "the service's account lacks a right in the directory",
+		odata.GeneralException, "the service has no right to do that in the directory", "the service's account lacks a right in the directory",
 	},
 	wire.ResultStrongerAuthRequired: {
 		odata.GeneralException, "internal error", "the directory demands TLS or another way to authenticate",

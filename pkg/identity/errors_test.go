@@ -46,6 +46,10 @@ func TestTranslate(t *testing.T) {
 			t.Errorf("result %d: the message must be a sentence of ours and the cause be kept", code)
 		}
 	}
+	var lacking *odata.Error
+	if !errors.As(translate(wire.Errorf(wire.ResultInsufficientAccessRights, "x")), &lacking) || !strings.Contains(lacking.Message, "no right") {
+		t.Errorf("a right that the service's account lacks: got %v", lacking)
+	}
 	known := odata.Errorf(odata.Conflict, "x", "known")
 	tests := []struct {
 		name string

@@ -13,6 +13,9 @@ import (
 
 // askWrite makes, changes, renames and deletes an entry of each set, as the service does.
 func askWrite(ctx context.Context, p *patient) (verdict, error) {
+	if p.config.Depth < Writing {
+		return p.glanceAtWrites(ctx)
+	}
 	var refusals []string
 	var codes []wire.ResultCode
 	links, leave, err := p.school(ctx)
@@ -35,10 +38,62 @@ func askWrite(ctx context.Context, p *patient) (verdict, error) {
 	if len(refusals) == 0 {
 		return ok("The account can add, change, rename and delete users, classes and schools."), nil
 	}
+	return p.cannotWrite(refusals, codes), nil
+}
+
+func (p *patient) cannotWrite(refusals []string, codes []wire.ResultCode) verdict {
 	return verdict{
 		Error, fmt.Sprintf("The account cannot do what the service does: %s.", strings.Join(refusals, "; ")),
 		"Requests that need it fail.", p.letWrite(codes),
-	}, nil
+	}
+}
+
+// glanceAtWrites tries to delete a value that no entry has from an entry of each set. In an empty directory there is none, and
+// nothing that could be tried without making one.
+func (p *patient) glanceAtWrites(ctx context.Context) (verdict, error) {
+	var refusals []string
+	var codes []wire.ResultCode
+	tried := 0
+	for _, set := range education.EntitySets {
+		entry, err := p.anyOf(ctx, set)
+		if err != nil {
+			return verdict{}, err
+		}
+		if entry == nil {
+			continue
+		}
+		err = p.modify(ctx, entry.DN, wire.ChangeDelete, set.Property("displayName").Attribute, p.throwaways.name())
+		switch code, isResult := wire.CodeOf(err); {
+		case code == wire.ResultInsufficientAccessRights, code == wire.ResultReferral, code == wire.ResultUnwillingToPerform:
+			refusals = append(refusals, fmt.Sprintf("change %s (%s)", set.Name, reason(err)))
+			codes = append(codes, code)
+		case !isResult || code != wire.ResultNoSuchAttribute && code != wire.ResultNoSuchObject:
+			return verdict{}, err
+		}
+		tried++
+	}
+	switch {
+	case len(refusals) > 0:
+		return p.cannotWrite(refusals, codes), nil
+	case tried == 0:
+		return verdict{severity: Note, matter: "It cannot be told without writing whether the account can write: there are no users, classes or schools yet."}, nil
+	}
+	return ok("The account can change entries. Whether it can add, rename and delete them takes throw-away entries."), nil
+}
+
+// anyOf returns an entry of a set, or nil if there is none, or no base for it.
+func (p *patient) anyOf(ctx context.Context, set *education.EntitySet) (*wire.Entry, error) {
+	entries, err := p.find(ctx, &wire.SearchRequest{
+		Base: p.config.base(set), Scope: wire.ScopeSubtree, Filter: wire.Equal("objectClass", set.ObjectClass),
+		SizeLimit: 1, Attributes: []string{wire.NoAttributes},
+	})
+	if hasCode(err, wire.ResultNoSuchObject) {
+		return nil, nil
+	}
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	return entries[0], nil
 }
 
 // letWrite says what to do about a server that refuses writes with these results.

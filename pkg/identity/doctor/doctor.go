@@ -17,9 +17,9 @@ import (
 type Depth int
 
 const (
-	// Glance takes a few operations and writes nothing.
+	// Glance takes a few operations and writes nothing, except that attempts are made at changes that can only fail.
 	Glance Depth = iota
-	// Reading reads everything once and writes nothing, except that attempts are made at changes that can only fail.
+	// Reading reads everything once, and writes no more than a glance.
 	Reading
 	// Writing makes throw-away entries.
 	Writing
@@ -94,7 +94,7 @@ var checks = []check{
 	{"passwordmodify", "whether users can change their passwords", Glance, askPasswordModify},
 	{"access.anonymous", "whether strangers can read people", Glance, askAnonymous},
 	{"throwaways.leftovers", "whether an earlier examination has left entries", Writing, askLeftovers},
-	{"access.write", "whether the account can write what the service writes", Writing, askWrite},
+	{"access.write", "whether the account can write what the service writes", Glance, askWrite},
 	{"access.outside", "whether the account can write elsewhere", Reading, askOutside},
 	{"access.passwords", "whether the account can read passwords", Writing, askPasswords},
 	{"limits.size", "how many entries a search may return", Reading, askSizeLimit},

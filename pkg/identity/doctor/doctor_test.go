@@ -52,6 +52,8 @@ func TestOpenLDAP(t *testing.T) {
 		// change changes how the service uses it.
 		change func(config *doctor.Config)
 		want   map[string]doctor.Severity
+		// says is what findings must say, by their ids.
+		says map[string]string
 	}{
 		{name: "as deploy sets it up"},
 		{
@@ -107,11 +109,13 @@ func TestOpenLDAP(t *testing.T) {
 			name:  "no refint overlay",
 			spoil: func(t *testing.T, admin *ldap.Conn) { remove(t, admin, refint) },
 			want:  map[string]doctor.Severity{"references": doctor.Error},
+			says:  map[string]string{"references": "renamed or deleted, in member and openCloudEducationTeacherMember."},
 		},
 		{
 			name:  "refint for members alone",
 			spoil: func(t *testing.T, admin *ldap.Conn) { replace(t, admin, refint, "olcRefintAttribute", "member") },
 			want:  map[string]doctor.Severity{"references": doctor.Error},
+			says:  map[string]string{"references": "renamed or deleted, in openCloudEducationTeacherMember."},
 		},
 		{
 			name: "everything is permitted to everybody",
@@ -133,10 +137,8 @@ func TestOpenLDAP(t *testing.T) {
 			want: map[string]doctor.Severity{"access.anonymous": doctor.Warning, "access.outside": doctor.Note},
 		},
 		{
-			name: "reading alone is permitted",
-			spoil: func(t *testing.T, admin *ldap.Conn) {
-				replace(t, admin, database, "olcAccess", `{0}to attrs=userPassword by * auth`, `{1}to * by dn.exact="`+service+`" read`)
-			},
+			name:  "reading alone is permitted",
+			spoil: permitReading,
 			want: with(unknowable("postread", "assertion", "access.anonymous", "access.passwords", "limits.size", "unique", "unique.serialized",
 				"unique.usernames", "references", "password", "clock", "indexes.keys", "indexes.filters"), "access.write", doctor.Error),
 		},
@@ -209,8 +211,59 @@ func TestOpenLDAP(t *testing.T) {
 				test.change(&config)
 			}
 			check := unchanged(t, admin, server.Suffix)
-			examine(t, config, test.want)
+			findings := examine(t, config, test.want)
 			check()
+			for id, want := range test.says {
+				if got := matterOf(findings, id); !strings.HasSuffix(got, want) {
+					t.Errorf("%s says %q, want %q at its end", id, got, want)
+				}
+			}
+		})
+	}
+}
+
+// permitReading permits the service's account to read and nothing else.
+func permitReading(t *testing.T, admin *ldap.Conn) {
+	replace(t, admin, database, "olcAccess", `{0}to attrs=userPassword by * auth`, `{1}to * by dn.exact="cn=education,dc=opencloud,dc=eu" read`)
+}
+
+// TestGlance holds that a glance shows what keeps the account from writing, where there is anything to be written to, and that it
+// changes nothing.
+func TestGlance(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		empty bool
+		spoil func(t *testing.T, admin *ldap.Conn)
+		want  map[string]doctor.Severity
+	}{
+		{name: "as deploy sets it up"},
+		{name: "reading alone is permitted", spoil: permitReading, want: map[string]doctor.Severity{"access.write": doctor.Error}},
+		{
+			name:  "a replica that takes no changes",
+			spoil: func(t *testing.T, admin *ldap.Conn) { replace(t, admin, database, "olcReadOnly", "TRUE") },
+			want:  map[string]doctor.Severity{"access.write": doctor.Error},
+		},
+		{name: "an empty directory", empty: true, spoil: permitReading, want: map[string]doctor.Severity{"access.write": doctor.Note}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server, admin := startServer(t)
+			if !test.empty {
+				populate(t, admin, server.Bases)
+			}
+			if test.spoil != nil {
+				test.spoil(t, admin)
+			}
+			config := configOf(server)
+			config.Depth = doctor.Glance
+			check := unchanged(t, admin, server.Suffix)
+			findings := examine(t, config, test.want)
+			check()
+			if test.want["access.write"] == doctor.Error && !strings.Contains(matterOf(findings, "access.write"), "change schools") {
+				t.Errorf("it says %q", matterOf(findings, "access.write"))
+			}
 		})
 	}
 }
@@ -250,7 +303,8 @@ func TestServerDown(t *testing.T) {
 // TestTLS examines a server with a certificate for a day.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	server := ldapserver.OpenLDAP(t, ldapserver.WithTLS())
+	server, admin := startServer(t, ldapserver.WithTLS())
+	populate(t, admin, server.Bases)
 	config := configOf(server)
 	config.Depth = doctor.Glance
 	config.Remote.URIs = []string{server.LDAPSURI}
@@ -422,6 +476,7 @@ func TestTogether(t *testing.T) {
 	t.Parallel()
 	server, admin := startServer(t)
 	stranger, _ := startServer(t)
+	populate(t, admin, server.Bases)
 	check := unchanged(t, admin, server.Suffix)
 	t.Run("two names of one server", func(t *testing.T) {
 		config := configOf(server)

@@ -80,6 +80,32 @@ func TestBetween(t *testing.T) {
 }
 
 // TestLetWrite holds that a server which takes no writes is told apart by how it refuses them.
+// TestJudgeReferences names the attributes in which links do not follow.
+func TestJudgeReferences(t *testing.T) {
+	t.Parallel()
+	const member, teacher = "member", "openCloudEducationTeacherMember"
+	tests := []struct {
+		name       string
+		lost, kept []string
+		want       string
+	}{
+		{"nothing is wrong", nil, nil, "Links of classes follow"},
+		{"nothing follows", []string{member, teacher}, []string{member, teacher}, "renamed or deleted, in member and openCloudEducationTeacherMember."},
+		{"teachers do not", []string{teacher}, []string{teacher}, "renamed or deleted, in openCloudEducationTeacherMember."},
+		{"members follow and stay", nil, []string{member}, "been deleted, in member."},
+		{"members do not follow, teachers stay", []string{member}, []string{teacher}, "renamed or deleted, in member and openCloudEducationTeacherMember."},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := (&patient{config: &Config{}}).judgeReferences(test.lost, test.kept)
+			if !strings.Contains(got.matter, test.want) {
+				t.Errorf("got %q, want %q in it", got.matter, test.want)
+			}
+		})
+	}
+}
+
 func TestLetWrite(t *testing.T) {
 	t.Parallel()
 	p := &patient{config: &Config{}}

@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -217,16 +219,16 @@ func askReferences(ctx context.Context, p *patient) (verdict, error) {
 		p.throwaways.remove(ctx, user)
 		return verdict{}, err
 	}
-	follow, err := p.settles(ctx, class, renamed, true)
+	lost, err := p.unsettled(ctx, class, renamed, true)
 	p.throwaways.remove(ctx, renamed)
 	if err != nil {
 		return verdict{}, err
 	}
-	gone, err := p.settles(ctx, class, renamed, false)
+	kept, err := p.unsettled(ctx, class, renamed, false)
 	if err != nil {
 		return verdict{}, err
 	}
-	return p.judgeReferences(follow, gone), nil
+	return p.judgeReferences(lost, kept), nil
 }
 
 // dnLinks are the attributes that hold links by DN.
@@ -242,27 +244,31 @@ func linksByDN() []string {
 	return attributes
 }
 
-// settles waits until all links of a class lead to a DN, or none does, and reports whether that came to be.
-func (p *patient) settles(ctx context.Context, class, dn string, wanted bool) (bool, error) {
+// unsettled waits until all links of a class lead to a DN, or none does, and returns the attributes in which that has not come
+// to be.
+func (p *patient) unsettled(ctx context.Context, class, dn string, wanted bool) ([]string, error) {
 	for deadline := time.Now().Add(settling); ; {
 		entry, err := p.read(ctx, class, dnLinks...)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		settled := entry != nil
-		for _, attribute := range dnLinks {
-			leads := settled && slices.ContainsFunc(entry.Values(attribute), func(value string) bool {
-				return value != "" && within(value, dn) && within(dn, value)
-			})
-			settled = settled && leads == wanted
-		}
-		if settled || time.Now().After(deadline) {
-			return settled, nil
+		wrong := slices.DeleteFunc(slices.Clone(dnLinks), func(attribute string) bool {
+			return entry != nil && leadsTo(entry, attribute, dn) == wanted
+		})
+		if len(wrong) == 0 || time.Now().After(deadline) {
+			return wrong, nil
 		}
 		if err := sleep(ctx, 20*time.Millisecond); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
+}
+
+// leadsTo reports whether an attribute of an entry holds a link to a DN.
+func leadsTo(entry *wire.Entry, attribute, dn string) bool {
+	return slices.ContainsFunc(entry.Values(attribute), func(value string) bool {
+		return value != "" && within(value, dn) && within(dn, value)
+	})
 }
 
 func sleep(ctx context.Context, pause time.Duration) error {
@@ -274,18 +280,24 @@ func sleep(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-func (p *patient) judgeReferences(renamed, deleted bool) verdict {
-	matter := "Classes keep links to users who have been renamed or deleted."
+// judgeReferences judges the attributes in which classes have lost a user who was renamed, and those in which they have kept one
+// who was deleted. A link that has not followed leads to the old name, so that its end is not seen.
+func (p *patient) judgeReferences(lost, kept []string) verdict {
+	wrong := slices.DeleteFunc(slices.Clone(dnLinks), func(attribute string) bool {
+		return !slices.Contains(lost, attribute) && !slices.Contains(kept, attribute)
+	})
+	what := "renamed or deleted"
 	switch {
-	case renamed && deleted:
+	case len(wrong) == 0:
 		return ok("Links of classes follow users who are renamed, and go with those who are deleted.")
-	case renamed:
-		matter = "Classes keep links to users who have been deleted."
+	case len(lost) == 0:
+		what = "deleted"
 	}
+	attributes := strings.Join(wrong, " and ")
 	v := verdict{
-		Error, matter,
-		"A deleted user stays among the members and teachers of classes, and a renamed one is lost to them.",
-		"Have the server keep member and openCloudEducationTeacherMember up to date: see " + p.place(topicReferences) + ".",
+		Error, fmt.Sprintf("Classes keep links to users who have been %s, in %s.", what, attributes),
+		"A deleted user stays among the members or teachers of classes, and a renamed one is lost to them.",
+		"Have the server keep " + attributes + " up to date: see " + p.place(topicReferences) + ".",
 	}
 	if !p.hasKeys() {
 		v.severity = Warning
