@@ -49,7 +49,7 @@ var oddTexts = []string{
 }
 
 // refusedTexts are texts that no property may take.
-var refusedTexts = []string{"", strings.Repeat("x", 10_000), strings.Repeat("ß", 10_000)}
+var refusedTexts = []string{"", strings.Repeat("x", 10_000), strings.Repeat("ß", 5_000)}
 
 // set is an entity set, as far as this test knows it.
 type set struct {
