@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/opencloud-eu/education/pkg/middleware"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -14,6 +18,9 @@ import (
 // readyTimeout bounds the checks of /readyz. A probe's own time-out is often one second (Kubernetes' default).
 const readyTimeout = 900 * time.Millisecond
 
+// readyFor is how long it is taken for granted what the checks have shown: anybody may ask, and they ask the directory.
+const readyFor = 250 * time.Millisecond
+
 // check is one condition of being ready, which it proves by doing something or reports why not.
 type check struct {
 	name  string
@@ -21,26 +28,41 @@ type check struct {
 }
 
 // health answers the probes of whoever runs the service: /healthz says that the process answers, /readyz that it can
-// do its work. It needs no token and tells no more than that; why a check fails stands in the log. Every other path
-// goes to next.
+// do its work. It needs no token and tells no more than that; why a check fails stands in the log.
 type health struct {
 	checks []check
 	logger *slog.Logger
-	next   http.Handler
+
+	// proving is the proof under way, which all probes wait for that have come meanwhile.
+	proving singleflight.Group
+	mutex   sync.Mutex
+	// proved is what the last proof has shown, and until when that is taken for granted.
+	proved proof
+	until  time.Time
 }
 
-func (h health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var answer http.HandlerFunc
-	switch r.URL.Path {
-	case "/healthz":
-		answer = h.alive
-	case "/readyz":
-		answer = h.ready
-	default:
-		h.next.ServeHTTP(w, r)
-		return
+// proof is an answer of /readyz.
+type proof struct {
+	status int
+	body   healthBody
+}
+
+// handler returns the answers to probes, each within what one address may ask for, and next for everything else.
+func (h *health) handler(trusted []netip.Prefix, next http.Handler) http.Handler {
+	probe := func(answer http.HandlerFunc) http.Handler {
+		return middleware.RequestIDs(middleware.Headers(middleware.Paced(trusted)(readOnly(answer))))
 	}
-	middleware.RequestIDs(middleware.Headers(readOnly(answer))).ServeHTTP(w, r)
+	alive, ready := probe(h.alive), probe(h.ready)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz":
+			alive.ServeHTTP(w, r)
+		case "/readyz":
+			ready.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
 }
 
 // readOnly refuses every method but GET and HEAD.
@@ -62,22 +84,38 @@ type healthBody struct {
 	Checks map[string]string `json:"checks,omitempty"`
 }
 
-func (h health) alive(w http.ResponseWriter, _ *http.Request) {
+func (h *health) alive(w http.ResponseWriter, _ *http.Request) {
 	writeHealth(w, http.StatusOK, healthBody{Status: "ok"})
 }
 
-func (h health) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+func (h *health) ready(w http.ResponseWriter, r *http.Request) {
+	h.mutex.Lock()
+	proved, until := h.proved, h.until
+	h.mutex.Unlock()
+	if !time.Now().Before(until) {
+		// Others wait for the same proof, so it does not end with this request.
+		found, _, _ := h.proving.Do("", func() (any, error) { return h.prove(context.WithoutCancel(r.Context())), nil })
+		proved = found.(proof)
+	}
+	writeHealth(w, proved.status, proved.body)
+}
+
+// prove makes all checks and remembers what they have shown.
+func (h *health) prove(ctx context.Context) proof {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	status, body := http.StatusOK, healthBody{Status: "ok", Checks: map[string]string{}}
+	found := proof{http.StatusOK, healthBody{Status: "ok", Checks: map[string]string{}}}
 	for _, check := range h.checks {
-		body.Checks[check.name] = "ok"
+		found.body.Checks[check.name] = "ok"
 		if err := check.prove(ctx); err != nil {
 			h.logger.WarnContext(ctx, "not ready", "check", check.name, "cause", err)
-			status, body.Status, body.Checks[check.name] = http.StatusServiceUnavailable, "failed", "failed"
+			found.status, found.body.Status, found.body.Checks[check.name] = http.StatusServiceUnavailable, "failed", "failed"
 		}
 	}
-	writeHealth(w, status, body)
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.proved, h.until = found, time.Now().Add(readyFor)
+	return found
 }
 
 func writeHealth(w http.ResponseWriter, status int, body healthBody) {

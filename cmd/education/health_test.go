@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -37,7 +40,8 @@ func TestHealth(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := httptest.NewRecorder()
-			health{test.checks, slog.New(slog.DiscardHandler), next}.ServeHTTP(w, httptest.NewRequest(http.MethodGet, test.path, nil))
+			probes := &health{checks: test.checks, logger: slog.New(slog.DiscardHandler)}
+			probes.handler(nil, next).ServeHTTP(w, httptest.NewRequest(http.MethodGet, test.path, nil))
 			if w.Code != test.status {
 				t.Errorf("status: got %d, want %d", w.Code, test.status)
 			}
@@ -46,4 +50,38 @@ func TestHealth(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadinessIsProvedOnce shows that probes, which anybody may send, ask the directory no more often than the answer is good for.
+func TestReadinessIsProvedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		proofs := 0
+		slow := check{"directory", func(context.Context) error {
+			time.Sleep(readyTimeout / 2)
+			if proofs++; proofs == 2 {
+				return errors.New("down")
+			}
+			return nil
+		}}
+		handler := (&health{checks: []check{slow}, logger: slog.New(slog.DiscardHandler)}).handler(nil, http.NotFoundHandler())
+		for _, want := range []int{http.StatusOK, http.StatusServiceUnavailable, http.StatusOK} {
+			var all sync.WaitGroup
+			for range 10 {
+				all.Go(func() {
+					w := httptest.NewRecorder()
+					handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+					if w.Code != want {
+						t.Errorf("got %d, want %d", w.Code, want)
+					}
+				})
+				time.Sleep(readyTimeout / 20)
+			}
+			all.Wait()
+			time.Sleep(readyFor)
+		}
+		if proofs != 3 {
+			t.Errorf("%d proofs", proofs)
+		}
+	})
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -121,5 +123,34 @@ func TestStreams(t *testing.T) {
 	all.Wait()
 	if most != maxStreams {
 		t.Errorf("%d requests at a time on one of %d connections", most, len(running))
+	}
+}
+
+func TestConnectionsWithin(t *testing.T) {
+	t.Parallel()
+	for files, want := range map[uint64]int{0: 1, 256: 128, 1024: 512, 4096: 3584, 1 << 20: 1<<20 - otherFiles, math.MaxUint64: math.MaxInt32} {
+		if got := connectionsWithin(files); got != want {
+			t.Errorf("%d files: got %d connections, want %d", files, got, want)
+		}
+	}
+}
+
+// TestConnectionsArePossible shows that a start with more connections than there can be says so, and goes on with those.
+func TestConnectionsArePossible(t *testing.T) {
+	t.Parallel()
+	files, known := openFiles()
+	if !known {
+		t.Skip("it is not known here how many files may be open")
+	}
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	for _, wanted := range []uint16{0, 1, math.MaxUint16} {
+		want := min(int(wanted), connectionsWithin(files))
+		if got := (&settings{LimitConnections: wanted}).connections(logger); got != want {
+			t.Errorf("%d connections: got %d, want %d", wanted, got, want)
+		}
+	}
+	if warned := strings.Contains(log.String(), "files.few"); warned != (connectionsWithin(files) < math.MaxUint16) {
+		t.Errorf("with %d files the log is %q", files, log.String())
 	}
 }

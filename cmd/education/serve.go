@@ -104,7 +104,7 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	connections := middleware.NewConnections(int(s.LimitConnections), s.proxies, observed.meters)
+	connections := middleware.NewConnections(s.connections(logger), s.proxies, observed.meters)
 	bound.http = connections.Listener(bound.http)
 	both := servers{
 		http: httpServer(handler, connections, logger),
@@ -157,17 +157,14 @@ func (s *settings) handler(logger *slog.Logger, d *directory, entities *identity
 	config := api.Config{
 		Directory: record.directory(entities), Rules: s.rules(), CursorKey: []byte(cursorKey), MaxPageSize: int(s.MaxPageSize),
 	}
-	return health{
-		checks: []check{{"directory", d.ready}},
-		logger: logger,
-		next: s.router(config, middleware.Options{
-			Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
-			Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
-			Limits:       s.limits(authenticators),
-			PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
-			ForeignOrigins: splitList(s.CORSOrigins), Trail: record.trail,
-		}),
-	}, nil
+	probes := &health{checks: []check{{"directory", d.ready}}, logger: logger}
+	return probes.handler(s.proxies, s.router(config, middleware.Options{
+		Logger: logger, Tracers: observed.tracers, Meters: observed.meters, Patience: writePatience,
+		Credentials:  &access.Gate{Authenticators: authenticators, Schools: entities},
+		Limits:       s.limits(authenticators),
+		PublicOrigin: strings.TrimSuffix(s.PublicURL, "/"), TrustedProxies: s.proxies, Compatible: s.compatible(),
+		ForeignOrigins: splitList(s.CORSOrigins), Trail: record.trail,
+	})), nil
 }
 
 // cursorKeyFile holds the secret that authenticates the links between pages. It is kept, so that a client can walk on

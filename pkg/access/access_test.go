@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -126,6 +127,72 @@ func TestGateRemembersSchools(t *testing.T) {
 	}
 	if schools.asked != 2 {
 		t.Errorf("the directory was asked %d times, want 2", schools.asked)
+	}
+}
+
+// slowDirectory finds schools when it is told to.
+type slowDirectory struct {
+	directory
+	goOn chan struct{}
+}
+
+func (d *slowDirectory) SchoolID(ctx context.Context, externalID string) (string, error) {
+	select {
+	case <-d.goOn:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	return d.directory.SchoolID(ctx, externalID)
+}
+
+// TestGateLooksUpOnce shows that many requests for one school look it up once, and that the end of one ends none of the others.
+func TestGateLooksUpOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		schools := &slowDirectory{directory{ids: map[string]string{"north": "aa"}}, make(chan struct{})}
+		gate := &Gate{Schools: schools, Authenticators: []Authenticator{fixed{token: "bound", grant: &Grant{Schools: []School{{ExternalID: "north"}}}}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		var first error
+		go func() { _, first = gate.Credential(ctx, "bound") }()
+		synctest.Wait()
+		found := make(chan string, 20)
+		for range cap(found) {
+			go func() {
+				credential, err := gate.Credential(t.Context(), "bound")
+				if err != nil {
+					t.Error(err)
+				}
+				found <- credential.Schools[0]
+			}()
+		}
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if !errors.Is(first, context.Canceled) {
+			t.Errorf("the first, whose client has gone: got %v", first)
+		}
+		close(schools.goOn)
+		for range cap(found) {
+			if id := <-found; id != "aa" {
+				t.Errorf("got %q", id)
+			}
+		}
+		if schools.asked != 1 {
+			t.Errorf("the directory was asked %d times", schools.asked)
+		}
+	})
+}
+
+// brokenDirectory panics.
+type brokenDirectory struct{}
+
+func (brokenDirectory) SchoolID(context.Context, string) (string, error) { panic("broken") }
+
+func TestGatePanics(t *testing.T) {
+	t.Parallel()
+	gate := &Gate{Schools: brokenDirectory{}, Authenticators: []Authenticator{fixed{token: "bound", grant: &Grant{Schools: []School{{ExternalID: "north"}}}}}}
+	if credential, err := gate.Credential(t.Context(), "bound"); err == nil || errors.Is(err, ErrInvalid) || errors.Is(err, ErrUnknown) {
+		t.Errorf("got %v, %v", credential, err)
 	}
 }
 

@@ -3,10 +3,14 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // ErrUnknown says that an authenticator knows nothing of a token. ErrInvalid says that a token is not, or no longer, to be let
@@ -42,8 +46,10 @@ type Gate struct {
 	// Schools finds the schools of grants that name them by externalId.
 	Schools Schools
 
-	mutex sync.Mutex
-	known map[string]knownSchool
+	// lookups are those under way: however many requests wait for a school, it is looked up once.
+	lookups singleflight.Group
+	mutex   sync.Mutex
+	known   map[string]knownSchool
 }
 
 type knownSchool struct {
@@ -93,23 +99,42 @@ func (g *Gate) credential(ctx context.Context, grant *Grant) (*Credential, error
 
 // school returns the id of the school with an externalId, or the empty string.
 func (g *Gate) school(ctx context.Context, externalID string) (string, error) {
-	now := time.Now()
 	g.mutex.Lock()
 	known, ok := g.known[externalID]
 	g.mutex.Unlock()
-	if ok && now.Before(known.until) {
+	if ok && time.Now().Before(known.until) {
 		return known.id, nil
 	}
-	id, err := g.Schools.SchoolID(ctx, externalID)
+	// Others wait for the same answer, so it does not end with the request that has asked first.
+	lookup := g.lookups.DoChan(externalID, func() (any, error) { return g.lookUp(context.WithoutCancel(ctx), externalID) })
+	select {
+	case found := <-lookup:
+		id, _ := found.Val.(string)
+		return id, found.Err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// lookUp asks for a school, and remembers the answer.
+func (g *Gate) lookUp(ctx context.Context, externalID string) (id string, err error) {
+	defer func() {
+		// It runs in a goroutine of its own, where a panic would end the process and not the request.
+		if value := recover(); value != nil {
+			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+		}
+	}()
+	asked := time.Now()
+	id, err = g.Schools.SchoolID(ctx, externalID)
 	if err != nil {
 		return "", err
 	}
-	known = knownSchool{id: strings.ToLower(id), until: now.Add(schoolsFor)}
+	id = strings.ToLower(id)
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	if g.known == nil || len(g.known) >= maxKnownSchools {
 		g.known = make(map[string]knownSchool)
 	}
-	g.known[externalID] = known
-	return known.id, nil
+	g.known[externalID] = knownSchool{id: id, until: asked.Add(schoolsFor)}
+	return id, nil
 }

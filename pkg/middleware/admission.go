@@ -27,8 +27,8 @@ const (
 const (
 	// contention is how long ago the last request of another party may be for a party to have others beside it.
 	contention = time.Second
-	// readAge is the time after which a read counts no longer as one that takes a processor: it waits for its client, more
-	// likely.
+	// readAge is the time for which a read counts as one that takes a processor. It is bounded so that a long list does not keep
+	// the short reads of its own party waiting until it ends.
 	readAge = time.Second
 )
 
@@ -37,7 +37,8 @@ const manyParties = 1024
 
 // admission decides when a request may run. Each credential is a party. Its requests run in the order of their arrival, at
 // most so many a second and so many at a time; what the service can run altogether is given to the parties in turn, one
-// request each, so that no party waits for how many requests of another there are.
+// request each, so that no party waits for how many requests of another there are. A request that waits for its client does
+// not run meanwhile.
 type admission struct {
 	rate        rate.Limit
 	concurrency int
@@ -67,8 +68,10 @@ type party struct {
 	young int
 	// asked is when the last request came.
 	asked time.Time
-	// waiting holds *waiter in the order of their arrival.
-	waiting list.List
+	// waiting holds *waiter in the order of their arrival, resuming those that ran before and want to go on.
+	waiting, resuming list.List
+	// paused is how many requests have begun and do not run, those that want to go on included.
+	paused int
 	// inTurn says that the party is among the turns, awaitsToken that it will be when its bucket has a token.
 	inTurn, awaitsToken bool
 	// lately is how long the request had waited that was admitted last.
@@ -79,11 +82,15 @@ type party struct {
 	refusals pace
 }
 
-// waiter is a request that waits. It gets one answer: nil if it may run.
+// waiter is a request that waits, or has waited. Each time it waits it gets one answer: nil if it may run.
 type waiter struct {
-	since  time.Time
-	read   bool
-	answer chan *refusal
+	admission *admission
+	party     *party
+	since     time.Time
+	read      bool
+	answer    chan *refusal
+	// begun says that the request has been admitted, running that it has a place.
+	begun, running bool
 	// ages ends the youth of a read that runs.
 	ages *time.Timer
 }
@@ -118,9 +125,9 @@ func newAdmission(limits Limits) *admission {
 	return a
 }
 
-// enter waits until a request of a credential may run, which it does until leave is called. If it may not, leave is nil and
-// the refusal says why; that is nil, too, if ctx has ended first.
-func (a *admission) enter(ctx context.Context, name string, read bool) (leave func(), refused *refusal) {
+// enter waits until a request of a credential may run, which it does until leave is called on what is returned. If it may not,
+// that is nil and the refusal says why; both are nil if ctx has ended first.
+func (a *admission) enter(ctx context.Context, name string, read bool) (admitted *waiter, refused *refusal) {
 	a.mutex.Lock()
 	p := a.party(name)
 	a.note(p)
@@ -128,7 +135,7 @@ func (a *admission) enter(ctx context.Context, name string, read bool) (leave fu
 		a.mutex.Unlock()
 		return nil, refused
 	}
-	w := &waiter{since: time.Now(), read: read, answer: make(chan *refusal, 1)}
+	w := &waiter{admission: a, party: p, since: time.Now(), read: read, answer: make(chan *refusal, 1)}
 	place := p.waiting.PushBack(w)
 	a.waiting++
 	a.proceed(p)
@@ -136,26 +143,26 @@ func (a *admission) enter(ctx context.Context, name string, read bool) (leave fu
 
 	select {
 	case refused := <-w.answer: // Most requests do not have to wait and need no timer.
-		return a.leaving(p, w, refused), refused
+		return w.unless(refused)
 	default:
 	}
 	patience := time.NewTimer(maxWait)
 	defer patience.Stop()
 	select {
 	case refused := <-w.answer:
-		return a.leaving(p, w, refused), refused
+		return w.unless(refused)
 	case <-ctx.Done():
 	case <-patience.C:
 	}
 	return a.giveUp(ctx, p, place)
 }
 
-// leaving returns the function that ends a request, or nil if that is refused.
-func (a *admission) leaving(p *party, w *waiter, refused *refusal) func() {
+// unless returns the request, or the refusal if there is one.
+func (w *waiter) unless(refused *refusal) (*waiter, *refusal) {
 	if refused != nil {
-		return nil
+		return nil, refused
 	}
-	return func() { a.leave(p, w) }
+	return w, nil
 }
 
 // note notes that a party asks.
@@ -189,7 +196,7 @@ func (a *admission) party(name string) *party {
 		if len(a.parties) >= a.sweepAt {
 			a.sweep()
 		}
-		p = &party{bucket: rate.NewLimiter(a.rate, burst(a.rate)), refusals: newPace()}
+		p = &party{bucket: rate.NewLimiter(a.rate, burst(a.rate)), refusals: newPace(quickRefusals)}
 		a.parties[name] = p
 	}
 	return p
@@ -201,7 +208,7 @@ func burst(limit rate.Limit) int { return int(min(max(1, limit), math.MaxInt32))
 // sweep forgets the parties that are as they were at their beginning.
 func (a *admission) sweep() {
 	for name, p := range a.parties {
-		if p.running == 0 && p.waiting.Len() == 0 && (a.rate == rate.Inf || p.bucket.Tokens() >= float64(p.bucket.Burst())) {
+		if p.running == 0 && p.paused == 0 && p.waiting.Len() == 0 && (a.rate == rate.Inf || p.bucket.Tokens() >= float64(p.bucket.Burst())) {
 			delete(a.parties, name)
 		}
 	}
@@ -213,7 +220,7 @@ func (a *admission) sweep() {
 func (a *admission) makeRoom(p *party) *refusal {
 	switch {
 	case p.waiting.Len() >= maxWaiting:
-		return a.refuse(p)
+		return a.refuse(p, p.first().read)
 	case a.waiting < maxWaitingInAll:
 		return nil
 	}
@@ -223,27 +230,33 @@ func (a *admission) makeRoom(p *party) *refusal {
 			longest = other
 		}
 	}
+	refused := a.refuse(longest, longest.first().read)
 	if longest == p {
-		return a.refuse(p)
+		return refused
 	}
 	last := longest.waiting.Remove(longest.waiting.Back()).(*waiter)
 	a.waiting--
-	last.answer <- a.refuse(longest)
+	last.answer <- refused
 	return nil
 }
 
-// refuse returns the refusal of a request of a party, by the limit that keeps its requests waiting.
-func (a *admission) refuse(p *party) *refusal {
+// first returns the request that has waited for longest, of a party that has one.
+func (p *party) first() *waiter { return p.waiting.Front().Value.(*waiter) }
+
+// refuse returns the refusal of a request of a party, by the limit that keeps its requests waiting. read says whether the first
+// of those is a read.
+func (a *admission) refuse(p *party, read bool) *refusal {
 	switch {
-	case a.hasAll(p, p.waiting.Len() > 0 && p.waiting.Front().Value.(*waiter).read):
-		return &refusal{
-			limit: limitConcurrency, code: odata.ActivityLimitReached, pace: &p.refusals,
-			message: "too many requests with this token are running; send fewer at a time", retryAfter: p.patience(p.lately),
-		}
-	case a.running >= a.capacity || a.rate == rate.Inf:
+	case p.awaitsToken:
+	case a.running >= a.capacity && !a.hasAll(p, read):
 		return &refusal{
 			limit: limitRunning, code: odata.ServiceNotAvailable, pace: &p.refusals,
 			message: "the service has as many requests as it can answer; try again", retryAfter: p.patience(a.lately),
+		}
+	default:
+		return &refusal{
+			limit: limitConcurrency, code: odata.ActivityLimitReached, pace: &p.refusals,
+			message: "too many requests with this token are running; send fewer at a time", retryAfter: p.patience(p.lately),
 		}
 	}
 	// Those that are refused are told to come back one after the other, behind those that wait.
@@ -260,18 +273,29 @@ func (a *admission) refuse(p *party) *refusal {
 	}
 }
 
+// refuseArrival returns the refusal of a request of a party that has lost what it held before it could run.
+func (a *admission) refuseArrival(name string) *refusal {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	p := a.party(name)
+	return &refusal{
+		limit: limitArrivals, code: odata.ActivityLimitReached, pace: &p.refusals,
+		message: "too many requests with this token are on their way or wait; send fewer at a time", retryAfter: p.patience(p.lately),
+	}
+}
+
 // patience returns how long it takes until a request is admitted: as long as it took lately, or as the first of those that
 // wait has waited already.
 func (p *party) patience(lately time.Duration) time.Duration {
-	if first := p.waiting.Front(); first != nil {
-		lately = max(lately, time.Since(first.Value.(*waiter).since))
+	if p.waiting.Len() > 0 {
+		lately = max(lately, time.Since(p.first().since))
 	}
 	return max(lately, time.Second)
 }
 
 // proceed gives a party its turn if it has something to do with it, and runs what can be run.
 func (a *admission) proceed(p *party) {
-	if p.waiting.Len() > 0 && !p.inTurn && !p.awaitsToken {
+	if p.next() != nil && !p.inTurn {
 		p.inTurn = true
 		a.turns = append(a.turns, p)
 	}
@@ -279,33 +303,40 @@ func (a *admission) proceed(p *party) {
 		next := a.turns[0]
 		a.turns = a.turns[1:]
 		next.inTurn = false
-		if a.admit(next) && next.waiting.Len() > 0 {
+		if a.admit(next) && next.next() != nil {
 			next.inTurn = true
 			a.turns = append(a.turns, next)
 		}
 	}
 }
 
-// admit runs the first request that waits, and reports whether the party may have another turn. If it may not, then the
-// end of one of its requests or its next token brings it back.
+// next returns the next request of the party that a place would help, or nil. Those that have begun come first, because what
+// they hold in the directory is held for as long as they wait.
+func (p *party) next() *waiter {
+	if first := p.resuming.Front(); first != nil {
+		return first.Value.(*waiter)
+	}
+	if p.waiting.Len() > 0 && !p.awaitsToken {
+		return p.first()
+	}
+	return nil
+}
+
+// admit runs the party's next request, and reports whether the party may have another turn. If it may not, then the end of
+// one of its requests or its next token brings it back.
 func (a *admission) admit(p *party) bool {
-	first := p.waiting.Front()
-	if first == nil || a.hasAll(p, first.Value.(*waiter).read) {
+	w := p.next()
+	if w == nil || a.hasAll(p, w.read) || !w.begun && !a.takeToken(p) {
 		return false
 	}
-	if now := time.Now(); !p.bucket.AllowN(now, 1) {
-		missing := 1 - p.bucket.TokensAt(now)
-		p.awaitsToken = true
-		time.AfterFunc(time.Duration(missing/float64(a.rate)*float64(time.Second)), func() {
-			a.mutex.Lock()
-			defer a.mutex.Unlock()
-			p.awaitsToken = false
-			a.proceed(p)
-		})
-		return false
+	if w.begun {
+		p.resuming.Remove(p.resuming.Front())
+		p.paused--
+	} else {
+		p.waiting.Remove(p.waiting.Front())
+		a.waiting--
 	}
-	w := p.waiting.Remove(first).(*waiter)
-	a.waiting--
+	w.begun, w.running = true, true
 	a.running++
 	p.running++
 	a.count(p, w)
@@ -315,6 +346,23 @@ func (a *admission) admit(p *party) bool {
 	}
 	w.answer <- nil
 	return true
+}
+
+// takeToken takes a token of the party's bucket, or arranges that the party has its turn when there is one.
+func (a *admission) takeToken(p *party) bool {
+	now := time.Now()
+	if p.bucket.AllowN(now, 1) {
+		return true
+	}
+	missing := 1 - p.bucket.TokensAt(now)
+	p.awaitsToken = true
+	time.AfterFunc(time.Duration(missing/float64(a.rate)*float64(time.Second)), func() {
+		a.mutex.Lock()
+		defer a.mutex.Unlock()
+		p.awaitsToken = false
+		a.proceed(p)
+	})
+	return false
 }
 
 // count counts a request that begins among the young reads, if it is one, until it ages.
@@ -331,10 +379,31 @@ func (a *admission) count(p *party, w *waiter) {
 	})
 }
 
-// leave ends a request of a party.
-func (a *admission) leave(p *party, w *waiter) {
+// leave ends a request.
+func (w *waiter) leave() {
+	a := w.admission
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
+	if w.running {
+		w.stop()
+		return
+	}
+	w.party.paused--
+}
+
+// pause takes a request's place from it, because it waits for its client.
+func (w *waiter) pause() {
+	a := w.admission
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	w.party.paused++
+	w.stop()
+}
+
+// stop gives the place of a request to the next.
+func (w *waiter) stop() {
+	a, p := w.admission, w.party
+	w.running = false
 	a.running--
 	p.running--
 	if w.ages != nil && w.ages.Stop() {
@@ -343,14 +412,38 @@ func (a *admission) leave(p *party, w *waiter) {
 	a.proceed(p)
 }
 
+// resume waits until a request that was paused has a place again. The error is that of ctx; the request is paused then.
+func (w *waiter) resume(ctx context.Context) error {
+	a, p := w.admission, w.party
+	a.mutex.Lock()
+	w.since = time.Now()
+	place := p.resuming.PushBack(w)
+	a.proceed(p)
+	a.mutex.Unlock()
+	select {
+	case <-w.answer:
+		return nil
+	case <-ctx.Done():
+	}
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	select {
+	case <-w.answer:
+		return nil
+	default:
+		p.resuming.Remove(place)
+		return ctx.Err()
+	}
+}
+
 // giveUp ends the wait of a request, unless it has its answer just now.
-func (a *admission) giveUp(ctx context.Context, p *party, place *list.Element) (leave func(), refused *refusal) {
+func (a *admission) giveUp(ctx context.Context, p *party, place *list.Element) (admitted *waiter, refused *refusal) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	w := place.Value.(*waiter)
 	select {
 	case refused := <-w.answer:
-		return a.leaving(p, w, refused), refused
+		return w.unless(refused)
 	default:
 	}
 	p.waiting.Remove(place)
@@ -358,5 +451,5 @@ func (a *admission) giveUp(ctx context.Context, p *party, place *list.Element) (
 	if ctx.Err() != nil {
 		return nil, nil
 	}
-	return nil, a.refuse(p)
+	return nil, a.refuse(p, w.read)
 }

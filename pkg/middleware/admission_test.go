@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -21,25 +22,25 @@ type gate struct {
 	*admission
 	mutex    sync.Mutex
 	admitted []string
-	leaves   map[string][]func()
+	inside   map[string][]*waiter
 	refused  map[string][]*refusal
 }
 
 func newGate(limits Limits) *gate {
-	return &gate{admission: newAdmission(limits), leaves: map[string][]func(){}, refused: map[string][]*refusal{}}
+	return &gate{admission: newAdmission(limits), inside: map[string][]*waiter{}, refused: map[string][]*refusal{}}
 }
 
 // ask sends a number of requests of a party, one after the other, and returns when each runs, waits or is refused.
 func (g *gate) ask(ctx context.Context, name string, count int) {
 	for range count {
 		go func() {
-			leave, refused := g.enter(ctx, name, g.reads != math.MaxInt)
+			admitted, refused := g.enter(ctx, name, g.reads != math.MaxInt)
 			g.mutex.Lock()
 			defer g.mutex.Unlock()
 			switch {
-			case leave != nil:
+			case admitted != nil:
 				g.admitted = append(g.admitted, name)
-				g.leaves[name] = append(g.leaves[name], leave)
+				g.inside[name] = append(g.inside[name], admitted)
 			case refused != nil:
 				g.refused[name] = append(g.refused[name], refused)
 			}
@@ -51,10 +52,10 @@ func (g *gate) ask(ctx context.Context, name string, count int) {
 // end ends the request of a party that has run for longest.
 func (g *gate) end(name string) {
 	g.mutex.Lock()
-	leave := g.leaves[name][0]
-	g.leaves[name] = g.leaves[name][1:]
+	first := g.inside[name][0]
+	g.inside[name] = g.inside[name][1:]
 	g.mutex.Unlock()
-	leave()
+	first.leave()
 	synctest.Wait()
 }
 
@@ -63,8 +64,8 @@ func (g *gate) endAll() {
 	for {
 		g.mutex.Lock()
 		name := ""
-		for candidate, leaves := range g.leaves {
-			if len(leaves) > 0 {
+		for candidate, inside := range g.inside {
+			if len(inside) > 0 {
 				name = candidate
 			}
 		}
@@ -171,7 +172,7 @@ func TestAdmissionRate(t *testing.T) {
 	})
 }
 
-// TestAdmissionReads shows that a party has to do with fewer reads while others ask, but not while one waits for its client.
+// TestAdmissionReads shows that a party has to do with fewer reads while others ask, each of which counts for a second.
 func TestAdmissionReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -255,9 +256,9 @@ func TestAdmissionPromises(t *testing.T) {
 		for range clients {
 			all.Go(func() {
 				for tries := 0; ; tries++ {
-					leave, refused := g.enter(t.Context(), "a", false)
-					if leave != nil {
-						leave()
+					admitted, refused := g.enter(t.Context(), "a", false)
+					if admitted != nil {
+						admitted.leave()
 						return
 					}
 					if refused.limit != limitRate {
@@ -329,16 +330,68 @@ func TestAdmissionMakesRoom(t *testing.T) {
 	})
 }
 
+// TestAdmissionPauses shows that a request which waits for its client leaves its place to others, and comes back before those of its
+// party that have not begun.
+func TestAdmissionPauses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(Limits{Concurrency: 1, Running: 1})
+		g.ask(t.Context(), "a", 3)
+		paused := g.inside["a"][0]
+		paused.pause()
+		synctest.Wait()
+		if len(g.order()) != 2 {
+			t.Errorf("while one pauses: admitted %v", g.order())
+		}
+		var resumed bool
+		go func() { resumed = paused.resume(t.Context()) == nil }()
+		synctest.Wait()
+		if resumed {
+			t.Error("the request goes on while another has its place")
+		}
+		g.inside["a"][1].leave()
+		synctest.Wait()
+		if !resumed || len(g.order()) != 2 {
+			t.Errorf("resumed: %t, admitted %v: want the one that had begun", resumed, g.order())
+		}
+		g.inside["a"] = []*waiter{paused}
+		g.endAll()
+		if p := g.parties["a"]; g.running != 0 || p.paused != 0 || len(g.order()) != 3 {
+			t.Errorf("at the end: %d running, %d paused, admitted %v", g.running, p.paused, g.order())
+		}
+	})
+}
+
+// TestAdmissionPausedIsGone shows that a request may end while it pauses, or while it waits to go on.
+func TestAdmissionPausedIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(Limits{Running: 1, ContendedReads: 1, Rate: 1})
+		g.ask(t.Context(), "a", 1)
+		g.inside["a"][0].pause()
+		g.ask(t.Context(), "b", 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := g.inside["a"][0].resume(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v while there was no place", err)
+		}
+		g.endAll()
+		if p := g.parties["a"]; g.running != 0 || p.running != 0 || p.paused != 0 || p.young != 0 || p.resuming.Len() != 0 {
+			t.Errorf("at the end: %d running, of the party %d, %d paused, %d young, %d resuming", g.running, p.running, p.paused, p.young, p.resuming.Len())
+		}
+	})
+}
+
 func TestAdmissionForgetsParties(t *testing.T) {
 	t.Parallel()
 	g := newAdmission(Limits{Rate: 1000})
 	busy, _ := g.enter(t.Context(), "busy", false)
 	for i := range 3 * manyParties {
-		leave, refused := g.enter(t.Context(), fmt.Sprint(i), false)
+		admitted, refused := g.enter(t.Context(), fmt.Sprint(i), false)
 		if refused != nil {
 			t.Fatal(refused)
 		}
-		leave()
+		admitted.leave()
 		time.Sleep(2 * time.Microsecond)
 	}
 	if got := len(g.parties); got > 2*manyParties {
@@ -347,7 +400,14 @@ func TestAdmissionForgetsParties(t *testing.T) {
 	if g.parties["busy"] == nil {
 		t.Error("a party with a running request is forgotten")
 	}
-	busy()
+	busy.pause()
+	g.mutex.Lock()
+	g.sweep()
+	if g.parties["busy"] == nil {
+		t.Error("a party with a request that pauses is forgotten")
+	}
+	g.mutex.Unlock()
+	busy.leave()
 }
 
 // TestAdmissionUnderLoad has many requests of several parties run, with and without the race detector, and expects all
@@ -376,11 +436,19 @@ func TestAdmissionUnderLoad(t *testing.T) {
 				if j%7 == 0 {
 					time.AfterFunc(50*time.Microsecond, cancel)
 				}
-				if leave, _ := a.enter(ctx, name, j%2 == 0); leave != nil {
+				if admitted, _ := a.enter(ctx, name, j%2 == 0); admitted != nil {
 					note(name, 1)
 					time.Sleep(20 * time.Microsecond)
 					note(name, -1)
-					leave()
+					if j%5 == 0 {
+						admitted.pause()
+						time.Sleep(10 * time.Microsecond)
+						if admitted.resume(ctx) == nil {
+							note(name, 1)
+							note(name, -1)
+						}
+					}
+					admitted.leave()
 				}
 				cancel()
 			}
@@ -390,7 +458,7 @@ func TestAdmissionUnderLoad(t *testing.T) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	waiting := slices.ContainsFunc([]string{"a", "b", "c"}, func(name string) bool { return a.parties[name].waiting.Len() > 0 })
-	young := slices.ContainsFunc([]string{"a", "b", "c"}, func(name string) bool { return a.parties[name].young != 0 })
+	young := slices.ContainsFunc([]string{"a", "b", "c"}, func(name string) bool { return a.parties[name].young+a.parties[name].paused != 0 })
 	if a.running != 0 || a.waiting != 0 || waiting || young {
 		t.Errorf("at the end: %d running, %d waiting", a.running, a.waiting)
 	}
@@ -401,7 +469,7 @@ func BenchmarkAdmission(b *testing.B) {
 	a := newAdmission(Limits{Concurrency: 16, Running: 64})
 	b.ReportAllocs()
 	for b.Loop() {
-		leave, _ := a.enter(b.Context(), "a", true)
-		leave()
+		admitted, _ := a.enter(b.Context(), "a", true)
+		admitted.leave()
 	}
 }

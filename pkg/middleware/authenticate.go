@@ -3,9 +3,11 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -23,29 +25,69 @@ const (
 	invalidChallenge = challenge + `, error="invalid_token", error_description="the token is not valid, or not any more"`
 )
 
-// Authenticate lets a request pass if it carries a bearer token (RFC 6750, section 2.1) that stands for a credential, and puts
-// that into its context. Otherwise it answers 401 or, if the token cannot be judged at the moment, 503.
-func Authenticate(credentials Credentials) func(http.Handler) http.Handler {
+// authenticate lets a request pass if it carries a bearer token (RFC 6750, section 2.1) that stands for a credential, and puts
+// that into its context. Otherwise it answers 401 or, if the token cannot be judged at the moment, 503. What the guard lets nobody
+// try is answered 429.
+func authenticate(credentials Credentials, guard *guard, refusals *refusals) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			token, ok := bearerToken(r.Header)
-			if !ok {
-				refuse(w, r, challenge)
+			token := bearerToken(r.Header)
+			end, refused := guard.admit(r, token)
+			if refused != nil {
+				withoutBody(w, r)
+				refusals.answer(w, r, refused, guard.party(r))
 				return
 			}
-			credential, err := credentials.Credential(r.Context(), token)
-			switch {
-			case errors.Is(err, access.ErrUnknown), errors.Is(err, access.ErrInvalid):
-				slog.InfoContext(r.Context(), "a token was refused", "request-id", odata.RequestIDsOf(r.Context()).Server, "cause", err)
-				refuse(w, r, invalidChallenge)
-			case err != nil:
-				odata.WriteError(w, r, odata.Errorf(odata.ServiceNotAvailable, "", "the token cannot be checked at the moment; try again").Because(err))
-			default:
-				seen := observe(w)
-				seen.credential = credential
-				next.ServeHTTP(seen, r.WithContext(access.With(r.Context(), credential)))
+			credential, err := judge(r.Context(), credentials, token)
+			end(err)
+			if err != nil {
+				withoutBody(w, r)
+				turnAway(refusals.bounded(w, r, guard.party(r)), r, err)
+				return
 			}
+			seen := observe(w)
+			seen.credential = credential
+			next.ServeHTTP(seen, r.WithContext(access.With(r.Context(), credential)))
 		})
+	}
+}
+
+// errNoToken says that a request has no token. It is an access.ErrUnknown.
+var errNoToken = fmt.Errorf("no token: %w", access.ErrUnknown)
+
+// judge returns the credential of a token.
+func judge(ctx context.Context, credentials Credentials, token string) (*access.Credential, error) {
+	if token == "" {
+		return nil, errNoToken
+	}
+	return credentials.Credential(ctx, token)
+}
+
+// bodyGrace is how long a connection is kept for a body that nobody will read.
+const bodyGrace = 2 * time.Second
+
+// withoutBody has the connection of a request of HTTP/1 with a body that nobody will read end after the answer. net/http would read
+// the body before it sends the answer, so that the connection can be used again, and afterwards, so that the client sees it.
+// It waits for it as long as for any other. The deadline is for such connections alone: with one that has passed, net/http takes
+// every later request for one whose client has gone.
+func withoutBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+		// A writer without deadlines, such as one in a test, has no client to wait for.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyGrace))
+	}
+}
+
+// turnAway answers a request whose token is not valid or cannot be judged.
+func turnAway(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, errNoToken):
+		refuse(w, r, challenge)
+	case errors.Is(err, access.ErrUnknown), errors.Is(err, access.ErrInvalid):
+		slog.InfoContext(r.Context(), "a token was refused", "request-id", odata.RequestIDsOf(r.Context()).Server, "cause", err)
+		refuse(w, r, invalidChallenge)
+	default:
+		odata.WriteError(w, r, odata.Errorf(odata.ServiceNotAvailable, "", "the token cannot be checked at the moment; try again").Because(err))
 	}
 }
 
@@ -55,14 +97,16 @@ func refuse(w http.ResponseWriter, r *http.Request, challenge string) {
 	odata.WriteError(w, r, odata.Errorf(odata.InvalidToken, "", "invalid or missing token"))
 }
 
-// bearerToken returns the token of the Authorization header. There must be exactly one such header: of two, a proxy
-// and this service might each believe another. The scheme's case does not count (RFC 9110, section 11.1).
-func bearerToken(header http.Header) (string, bool) {
+// bearerToken returns the token of the Authorization header, or an empty string. There must be exactly one such header: of
+// two, a proxy and this service might each believe another. The scheme's case does not count (RFC 9110, section 11.1).
+func bearerToken(header http.Header) string {
 	values := header.Values("Authorization")
 	if len(values) != 1 {
-		return "", false
+		return ""
 	}
-	scheme, token, ok := strings.Cut(values[0], " ")
-	token = strings.TrimLeft(token, " ")
-	return token, ok && token != "" && strings.EqualFold(scheme, "Bearer")
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimLeft(token, " ")
 }

@@ -23,7 +23,7 @@ type Options struct {
 	Credentials Credentials
 	// Limits bound what one credential and one address can take. The zero value bounds nothing.
 	Limits Limits
-	// PublicOrigin and TrustedProxies are those of Origin; LimitFailures takes the latter's word for a client's address, too.
+	// PublicOrigin and TrustedProxies are those of Origin; the limits of addresses take the latter's word for a client's address, too.
 	PublicOrigin   string
 	TrustedProxies []netip.Prefix
 	// ForeignOrigins are those of CORS.
@@ -36,6 +36,7 @@ type Options struct {
 
 // Chain returns all middleware of this package in its order, for Use of the root router.
 func Chain(options Options) []func(http.Handler) http.Handler {
+	refusals := newRefusals(options.Meters)
 	return []func(http.Handler) http.Handler{
 		RequestIDs,
 		Telemetry(options.Tracers, options.Meters),
@@ -47,10 +48,10 @@ func Chain(options Options) []func(http.Handler) http.Handler {
 		Recover,
 		Headers,
 		ODataVersion(options.Compatible),
+		pacedPreflights(options.TrustedProxies),
 		CORS(options.ForeignOrigins),
-		LimitFailures(options.Limits, options.TrustedProxies, options.Meters),
-		Authenticate(options.Credentials),
-		Limit(options.Limits, options.Meters),
+		authenticate(options.Credentials, newGuard(options.Limits, options.TrustedProxies), refusals),
+		limit(options.Limits, refusals),
 		Origin(options.PublicOrigin, options.TrustedProxies),
 		EscapedPath,
 	}

@@ -15,8 +15,12 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) string {
 	return address.String()
 }
 
-// clientNetwork returns what stands for the address of a request's client: the IP address or, for IPv6, the network of 64 bits
-// that a client may choose its addresses from (RFC 4291, section 2.5.4). It is the invalid prefix if the client has none.
+// siteBits is the length of the IPv6 network that stands for one client: a site chooses its addresses from one of 48 to 64 bits
+// (RFC 6177, section 2), a home most often from one of 56.
+const siteBits = 56
+
+// clientNetwork returns what stands for the address of a request's client: the IP address or, for IPv6, the site's network. It is
+// the invalid prefix if the client has none.
 func clientNetwork(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	address, _ := clientOf(r, trusted)
 	return networkOf(address)
@@ -24,7 +28,7 @@ func clientNetwork(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 
 // networkOf returns the network that one client has for itself.
 func networkOf(address netip.Addr) netip.Prefix {
-	bits := 64
+	bits := siteBits
 	if address.Is4() {
 		bits = address.BitLen()
 	}

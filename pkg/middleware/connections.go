@@ -13,8 +13,8 @@ import (
 )
 
 // Connections bounds how many connections a server has open. When there are as many as there may be, a new one takes the
-// place of that which has had no request for longest; if all are busy, the new one is closed. So those who open connections
-// and leave them keep nobody out.
+// place of that which has had no request with a valid token for longest; if all have one, the new one is closed. So those who
+// open connections keep nobody out, whether they leave them or keep them busy.
 //
 // One address may have half of them: clients behind it lose their own idle connections before those of others. That does not
 // count for the trusted proxies, from which everybody's requests may come.
@@ -26,7 +26,7 @@ type Connections struct {
 
 	mutex sync.Mutex
 	open  map[net.Conn]*connection
-	// idle holds the *connection without a request, those that have had none for longest first.
+	// idle holds the *connection without a request that has a valid token, those that have had none for longest first.
 	idle list.List
 	// networks are the connections of each address.
 	networks map[netip.Prefix]int
@@ -35,8 +35,12 @@ type Connections struct {
 // connection is one that is open.
 type connection struct {
 	net.Conn
+	// of is nil if there is no bound.
+	of      *Connections
 	network netip.Prefix
-	// place is that among the idle ones, nil while the connection has a request.
+	// requests is how many requests with a valid token it has.
+	requests int
+	// place is that among the idle ones, nil while the connection has such a request.
 	place *list.Element
 }
 
@@ -51,8 +55,8 @@ func NewConnections(limit int, trusted []netip.Prefix, meters metric.MeterProvid
 	}
 }
 
-// Listener returns a listener that accepts the connections of another within the bound. The server must call State as its
-// http.Server.ConnState. Connections must be wrapped in TLS outside of it.
+// Listener returns a listener that accepts the connections of another within the bound. The server must call Context
+// and State as the ConnContext and ConnState of http.Server. Connections must be wrapped in TLS outside of it.
 func (c *Connections) Listener(inner net.Listener) net.Listener {
 	if c.limit == 0 {
 		return inner
@@ -83,7 +87,7 @@ func (l listener) Accept() (net.Conn, error) {
 func (c *Connections) add(accepted net.Conn) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	added := &connection{Conn: accepted}
+	added := &connection{Conn: accepted, of: c}
 	if peer, err := netip.ParseAddrPort(accepted.RemoteAddr().String()); err == nil && !isWithin(plain(peer.Addr()), c.trusted) {
 		added.network = networkOf(plain(peer.Addr()))
 	}
@@ -99,7 +103,7 @@ func (c *Connections) add(accepted net.Conn) bool {
 	return true
 }
 
-// closeIdle closes the connection that has had no request for longest, among those of a network if only its own will do, and
+// closeIdle closes the connection that has had no request with a valid token for longest, among those of a network if only its own will do, and
 // reports whether there was one.
 func (c *Connections) closeIdle(network netip.Prefix, own bool) bool {
 	for place := c.idle.Front(); place != nil; place = place.Next() {
@@ -115,37 +119,67 @@ func (c *Connections) closeIdle(network netip.Prefix, own bool) bool {
 	return false
 }
 
-// State notes what a server does with a connection, as its ConnState.
+// connectionKey is the key of a request's *connection in its context.
+type connectionKey struct{}
+
+// Context puts a connection into the contexts of its requests, as a server's ConnContext.
+func (c *Connections) Context(ctx context.Context, of net.Conn) context.Context {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	known := c.open[unencrypted(of)]
+	if known == nil {
+		known = &connection{Conn: unencrypted(of)}
+	}
+	return context.WithValue(ctx, connectionKey{}, known)
+}
+
+// occupy notes that a request with a valid token begins on the connection of its context, and returns what notes its end.
+func occupy(ctx context.Context) (end func()) {
+	used, ok := ctx.Value(connectionKey{}).(*connection)
+	if !ok || used.of == nil {
+		return func() {}
+	}
+	c := used.of
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if used.requests++; used.place != nil {
+		c.idle.Remove(used.place)
+		used.place = nil
+	}
+	return func() {
+		c.mutex.Lock()
+		defer c.mutex.Unlock()
+		if used.requests--; used.requests == 0 && c.open[used.Conn] == used {
+			used.place = c.idle.PushBack(used)
+		}
+	}
+}
+
+// State notes the end of a connection, as a server's ConnState.
 func (c *Connections) State(changed net.Conn, state http.ConnState) {
-	if encrypted, ok := changed.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
-		changed = encrypted.NetConn()
+	if state != http.StateClosed && state != http.StateHijacked {
+		return
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	known := c.open[changed]
-	if known == nil {
-		return
-	}
-	switch state {
-	case http.StateActive:
-		if known.place != nil {
-			c.idle.Remove(known.place)
-			known.place = nil
-		}
-	case http.StateIdle:
-		if known.place == nil {
-			known.place = c.idle.PushBack(known)
-		}
-	case http.StateClosed, http.StateHijacked:
+	if known := c.open[unencrypted(changed)]; known != nil {
 		c.remove(known)
-	case http.StateNew: // As add has noted it.
 	}
+}
+
+// unencrypted returns the connection under one with TLS.
+func unencrypted(of net.Conn) net.Conn {
+	if encrypted, ok := of.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
+		return encrypted.NetConn()
+	}
+	return of
 }
 
 // remove forgets a connection.
 func (c *Connections) remove(gone *connection) {
 	if gone.place != nil {
 		c.idle.Remove(gone.place)
+		gone.place = nil
 	}
 	delete(c.open, gone.Conn)
 	if c.networks[gone.network]--; c.networks[gone.network] == 0 {

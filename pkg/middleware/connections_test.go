@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,26 +10,31 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 )
 
-// bounded serves with a bound on its connections. A request for /wait is answered after the test.
+// bounded serves with a bound on its connections. The answer to a request for /wait and /guess ends after the test; one for /guess
+// has no valid token.
 func bounded(t *testing.T, limit int, encrypted bool, trusted ...netip.Prefix) (connections *Connections, address string) {
 	t.Helper()
 	connections = NewConnections(limit, trusted, metricnoop.NewMeterProvider())
 	done := make(chan struct{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/wait" {
+		if r.URL.Path != "/guess" {
+			defer occupy(r.Context())()
+		}
+		if r.URL.Path != "/" {
 			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
 			<-done
 		}
 	}))
 	server.Listener = connections.Listener(server.Listener)
-	server.Config.ConnState = connections.State
+	server.Config.ConnState, server.Config.ConnContext = connections.State, connections.Context
 	if encrypted {
 		server.StartTLS()
 	} else {
@@ -112,6 +118,27 @@ func TestConnectionsMakeRoom(t *testing.T) {
 	}
 	if sixth := dial(t, address, "127.0.0.5"); sixth.ask("/") {
 		t.Error("a connection is answered although all are busy")
+	}
+}
+
+// TestConnectionsWithoutToken shows that a connection is not kept by requests that have no valid token.
+func TestConnectionsWithoutToken(t *testing.T) {
+	t.Parallel()
+	connections, address := bounded(t, 2, false)
+	guessing := dial(t, address, "127.0.0.1")
+	if !guessing.ask("/guess") {
+		t.Fatal("no answer")
+	}
+	begun := dial(t, address, "127.0.0.2")
+	_, _ = io.WriteString(begun, "GET /")
+	connections.awaitOpen(t, 2)
+	for i, gone := range []*client{guessing, begun} {
+		if next := dial(t, address, fmt.Sprint("127.0.0.", 3+i)); !next.ask("/wait") {
+			t.Error("no room is made for another connection")
+		}
+		if _, err := io.Copy(io.Discard, gone); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("connection %d: %v, want its end", i, err)
+		}
 	}
 }
 

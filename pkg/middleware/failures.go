@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -22,6 +23,36 @@ const (
 	maxValidTokens     = 10_000
 )
 
+// guard bounds how many tokens an address can try out. An address that has had more than its share of tokens which are not valid is
+// answered 429 without its tokens being judged. Those that were valid lately when they came from there are judged all the same, as
+// are those that are exempt, so that nobody is locked out by somebody else behind the same address.
+type guard struct {
+	failures *failures // nil to bound nothing
+	trusted  []netip.Prefix
+}
+
+func newGuard(limits Limits, trusted []netip.Prefix) *guard {
+	if limits.Failures == 0 {
+		return &guard{trusted: trusted}
+	}
+	return &guard{newFailures(limits), trusted}
+}
+
+// party returns what stands for whoever has sent a request without a valid token.
+func (g *guard) party(r *http.Request) string {
+	return "address/" + clientNetwork(r, g.trusted).String()
+}
+
+// admit returns why the token of a request, which is empty if it has none, is not to be judged, or nil if it is. Then end must be
+// called with the error that the judgement has. It waits while as many tokens from the address are judged as may be.
+func (g *guard) admit(r *http.Request, token string) (end func(error), refused *refusal) {
+	if g.failures == nil {
+		return func(error) {}, nil
+	}
+	try := g.failures.try(clientNetwork(r, g.trusted), token)
+	return try.end, try.begin(r.Context())
+}
+
 // failures knows which addresses send tokens that are not valid.
 type failures struct {
 	limit  rate.Limit
@@ -35,10 +66,14 @@ type failures struct {
 	valid recent[origin, struct{}]
 }
 
-// failing is an address that has sent a token that is not valid.
+// failing is an address that has sent a token that is not known to be valid.
 type failing struct {
+	// bucket has less than none when many tokens are judged at the time when it runs out.
 	bucket   *rate.Limiter
 	refusals pace
+	// judging has a place for each token that is judged at the moment, of those that are not known. So few may be that an
+	// address gets no further than its burst by sending many at once.
+	judging chan struct{}
 }
 
 // origin is a token and where it came from.
@@ -55,61 +90,97 @@ func newFailures(limits Limits) *failures {
 	}
 }
 
-// try is one request from an address.
+// try is one request from an address, with or without a token.
 type try struct {
 	failures *failures
 	origin   origin
-	// token is empty if the request has none.
-	token string
+	token    string
+	// from is the address, nil if the token is judged whatever has come from there.
+	from *failing
 }
 
-func (f *failures) try(network netip.Prefix, header http.Header) try {
-	token, _ := bearerToken(header)
-	return try{failures: f, origin: origin{network, access.DigestOf(token)}, token: token}
-}
-
-// refusal returns why the token is not to be judged, or nil if it is.
-func (t try) refusal() *refusal {
-	f := t.failures
+func (f *failures) try(network netip.Prefix, token string) *try {
+	t := &try{failures: f, origin: origin{network, access.DigestOf(token)}, token: token}
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	from, ok := f.networks.get(t.origin.network)
+	if _, known := f.valid.get(t.origin); !known {
+		t.from = f.failing(network)
+	}
+	return t
+}
+
+// failing returns what is known of an address.
+func (f *failures) failing(network netip.Prefix) *failing {
+	from, ok := f.networks.get(network)
 	if !ok {
+		from = &failing{bucket: rate.NewLimiter(f.limit, f.burst), refusals: newPace(quickRefusals), judging: make(chan struct{}, max(1, int(f.limit)))}
+		f.networks.put(network, from)
+	}
+	return from
+}
+
+// begin returns why the token is not to be judged, or nil if it is; then end must be called when it has been.
+func (t *try) begin(ctx context.Context) *refusal {
+	if t.from == nil {
 		return nil
 	}
-	_, known := f.valid.get(t.origin)
-	tokens := from.bucket.Tokens()
-	if tokens >= 1 || known {
+	if t.token != "" && t.failures.exempt != nil && t.failures.exempt(ctx, t.token) {
+		t.from = nil
 		return nil
 	}
+	select {
+	case t.from.judging <- struct{}{}:
+	case <-ctx.Done():
+		return t.refusal()
+	}
+	if t.from.bucket.Tokens() < 1 {
+		<-t.from.judging
+		return t.refusal()
+	}
+	return nil
+}
+
+// end notes what has become of the token. One that cannot be judged at the moment costs as much as one that is not valid, unless
+// it is judged whatever comes.
+func (t *try) end(err error) {
+	switch {
+	case err == nil:
+		t.succeeded()
+	case errors.Is(err, access.ErrUnknown), errors.Is(err, access.ErrInvalid):
+		t.failed()
+	case t.from != nil:
+		t.from.charge()
+	}
+	if t.from != nil {
+		<-t.from.judging
+	}
+}
+
+// refusal returns the refusal of the token.
+func (t *try) refusal() *refusal {
+	missing := max(0, 1-t.from.bucket.Tokens())
 	return &refusal{
-		limit: limitFailures, code: odata.ActivityLimitReached, pace: &from.refusals,
+		limit: limitFailures, code: odata.ActivityLimitReached, pace: &t.from.refusals,
 		message:    "too many requests without a valid token have come from this address",
-		retryAfter: time.Duration((1 - tokens) / float64(f.limit) * float64(time.Second)),
+		retryAfter: time.Duration(missing / float64(t.failures.limit) * float64(time.Second)),
 	}
 }
 
-// isExempt reports whether the token is judged all the same.
-func (t try) isExempt(ctx context.Context) bool {
-	return t.token != "" && t.failures.exempt != nil && t.failures.exempt(ctx, t.token)
-}
-
-// failed notes that the token was not valid.
-func (t try) failed() {
+// failed notes that the token is not valid.
+func (t *try) failed() {
 	f := t.failures
 	f.mutex.Lock()
-	defer f.mutex.Unlock()
 	f.valid.drop(t.origin)
-	from, ok := f.networks.get(t.origin.network)
-	if !ok {
-		from = &failing{bucket: rate.NewLimiter(f.limit, f.burst), refusals: newPace()}
-		f.networks.put(t.origin.network, from)
-	}
-	from.bucket.Allow()
+	from := f.failing(t.origin.network)
+	f.mutex.Unlock()
+	from.charge()
 }
 
-// succeeded notes that the token was valid.
-func (t try) succeeded() {
+// charge takes one from the bucket, whatever is in it.
+func (f *failing) charge() { f.bucket.Reserve() }
+
+// succeeded notes that the token is valid.
+func (t *try) succeeded() {
 	f := t.failures
 	f.mutex.Lock()
 	defer f.mutex.Unlock()

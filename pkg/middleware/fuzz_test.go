@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"testing"
+
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
 )
 
 // credentials matches the one field value that lets a request with the token in (RFC 6750, section 2.1, with blanks as RFC 9110,
@@ -21,7 +23,7 @@ func FuzzAuthorization(f *testing.F) {
 		f.Add(value, "", false)
 		f.Add(value, value, true)
 	}
-	handler := Authenticate(tokens(token))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	handler := authenticate(tokens(token), newGuard(Limits{}, nil), newRefusals(metricnoop.NewMeterProvider()))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	f.Fuzz(func(t *testing.T, first, second string, two bool) {

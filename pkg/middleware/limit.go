@@ -4,8 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
-	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -23,10 +23,14 @@ type Limits struct {
 	// Concurrency is how many requests of one credential may run at a time.
 	Concurrency int
 	// ContendedReads is how many reads of one credential may run at a time while others send requests, too. A read counts for
-	// as long as it is likely to take a processor.
+	// its first second.
 	ContendedReads int
-	// Running is how many requests may run at a time altogether.
+	// Running is how many requests may run at a time altogether. One that waits for its client does not run.
 	Running int
+	// Body is how many bytes of a request's body are read before it runs.
+	Body int64
+	// Arrivals is how many bytes all requests with a body may take that do not run yet, what they take beside it included.
+	Arrivals int
 	// Failures is how many requests without a valid token one address may send in a second; at once it may send ten times
 	// as many.
 	Failures int
@@ -43,13 +47,14 @@ const (
 	limitConcurrency limitName = "concurrency"
 	limitRunning     limitName = "running"
 	limitFailures    limitName = "failures"
+	limitArrivals    limitName = "arrivals"
 )
 
-// Limit lets requests run as the limits of their credentials permit, which Authenticate has put into their contexts. One that
+// limit lets requests run as the limits of their credentials permit, which authenticate has put into their contexts. One that
 // may not run yet waits. One that would wait too long, or with too many others, is answered 429 if its credential has as much
 // as it may have, or 503 if the service has as much as it can do.
-func Limit(limits Limits, meters metric.MeterProvider) func(http.Handler) http.Handler {
-	admission, refusals := newAdmission(limits), newRefusals(meters)
+func limit(limits Limits, refusals *refusals) func(http.Handler) http.Handler {
+	l := &limiter{admission: newAdmission(limits), arrivals: newArrivals(limits), refusals: refusals}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			credential, ok := access.Of(r.Context())
@@ -57,18 +62,47 @@ func Limit(limits Limits, meters metric.MeterProvider) func(http.Handler) http.H
 				next.ServeHTTP(w, r)
 				return
 			}
-			leave, refused := admission.enter(r.Context(), partyOf(credential), r.Method == http.MethodGet || r.Method == http.MethodHead)
-			switch {
-			case leave != nil:
-				defer leave()
-				next.ServeHTTP(w, r)
-			case refused != nil:
-				refusals.answer(w, r, refused)
-			default:
-				// The client has gone while the request waited. One that has closed its side alone must not read a success.
-				panic(http.ErrAbortHandler)
-			}
+			defer occupy(r.Context())()
+			l.serve(w, r, partyOf(credential), next)
 		})
+	}
+}
+
+// limiter lets requests run.
+type limiter struct {
+	admission *admission
+	arrivals  *arrivals
+	refusals  *refusals
+}
+
+// serve lets a request of a party run when it may.
+func (l *limiter) serve(w http.ResponseWriter, r *http.Request, party string, next http.Handler) {
+	arrived := l.arrivals.take(w, r, party)
+	var admitted *waiter
+	var refused *refusal
+	if !arrived.isLost() {
+		admitted, refused = l.admission.enter(arrived, party, r.Method == http.MethodGet || r.Method == http.MethodHead)
+	}
+	lost := arrived.isLost()
+	arrived.release()
+	switch {
+	case admitted != nil:
+		defer admitted.leave()
+		next.ServeHTTP(&answerWriter{ResponseWriter: w, request: r, admitted: admitted, slow: l.refusals.slow, party: party}, r)
+	case refused != nil:
+		r.Body = http.NoBody // Whatever has been read of it is needed no more.
+		l.refusals.answer(w, r, refused, party)
+	case lost:
+		if arrived.cut {
+			w.Header().Set("Connection", "close")
+		}
+		// The end of the body looks to net/http as if the client had gone. It is there, and is to hear what has happened.
+		r = r.WithContext(context.WithoutCancel(r.Context()))
+		r.Body = http.NoBody
+		l.refusals.answer(w, r, l.admission.refuseArrival(party), party)
+	default:
+		// The client has gone while the request waited. One that has closed its side alone must not read a success.
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -82,78 +116,82 @@ func partyOf(credential *access.Credential) string {
 	return "schools/" + strings.Join(credential.Schools, ",")
 }
 
-// LimitFailures bounds how many tokens an address can try out. It stands around Authenticate and looks at its answers: an
-// address that has had more than its share of 401 is answered 429 without its tokens being judged. Those that were valid
-// lately when they came from there are judged all the same, as are those that are exempt, so that nobody is locked out by
-// somebody else behind the same address.
-func LimitFailures(limits Limits, trusted []netip.Prefix, meters metric.MeterProvider) func(http.Handler) http.Handler {
-	if limits.Failures == 0 {
-		return func(next http.Handler) http.Handler { return next }
-	}
-	failures, refusals := newFailures(limits), newRefusals(meters)
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			try := failures.try(clientNetwork(r, trusted), r.Header)
-			if refused := try.refusal(); refused != nil && !try.isExempt(r.Context()) {
-				refusals.answer(w, r, refused)
-				return
-			}
-			seen := observe(w)
-			next.ServeHTTP(seen, r)
-			switch {
-			case seen.status == http.StatusUnauthorized:
-				try.failed()
-			case seen.credential != nil:
-				try.succeeded()
-			}
-		})
-	}
-}
-
 // How refused requests are answered: at once, as long as there are not more than quickRefusals a second for one party. More
 // are a client that does not listen, and each of those answers takes refusalPause, so that a flood is as slow as it has
 // connections, and costs others little. The pause is half as long or half as long again: those who were refused together
 // would come back together otherwise, and keep the processors from everybody else for as long as it takes to refuse them.
+// A connection that has more such answers outstanding than maxPauses, as one of HTTP/2 can, is closed.
 const (
 	quickRefusals = 100
 	refusalPause  = time.Second
+	maxPauses     = 8
 )
 
 // pace tells which answers take their time.
 type pace struct{ quick *rate.Limiter }
 
-func newPace() pace { return pace{rate.NewLimiter(quickRefusals, quickRefusals)} }
+// newPace returns a pace with so many answers a second that come at once.
+func newPace(quick int) pace { return pace{rate.NewLimiter(rate.Limit(quick), quick)} }
 
-// keep takes the time that the next answer has to take, unless ctx ends before.
-func (p *pace) keep(ctx context.Context) {
-	if p.quick.Allow() {
+// pauses are how many answers to the requests of each connection take their time at the moment, by the address of its client.
+type pauses struct {
+	mutex sync.Mutex
+	of    map[string]int
+}
+
+// keep takes the time that the next answer on a request's connection has to take, unless the request's context ends before. If
+// there are too many that do, it has the connection end after the answer.
+func (p *pauses) keep(w http.ResponseWriter, r *http.Request) {
+	p.mutex.Lock()
+	tooMany := p.of[r.RemoteAddr] >= maxPauses
+	if !tooMany {
+		p.of[r.RemoteAddr]++
+	}
+	p.mutex.Unlock()
+	if tooMany {
+		w.Header().Set("Connection", "close") // HTTP/2 makes that a GOAWAY (RFC 9113, section 6.8).
 		return
 	}
 	pause := time.NewTimer(refusalPause/2 + rand.N(refusalPause))
 	defer pause.Stop()
 	select {
 	case <-pause.C:
-	case <-ctx.Done():
+	case <-r.Context().Done():
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.of[r.RemoteAddr]--; p.of[r.RemoteAddr] == 0 {
+		delete(p.of, r.RemoteAddr)
 	}
 }
 
 // refusals answers requests that a limit has refused, and counts them.
 type refusals struct {
 	counter metric.Int64Counter
+	pauses  pauses
+	// slow are the requests whose clients do not take their answers, those that are not refused included.
+	slow *shares
 }
 
-func newRefusals(meters metric.MeterProvider) refusals {
+func newRefusals(meters metric.MeterProvider) *refusals {
 	// A meter that has an error returns an instrument that does nothing; the name is constant, so there is none.
 	counter, _ := meters.Meter("github.com/opencloud-eu/education/pkg/middleware").Int64Counter("education.http.refusals",
 		metric.WithDescription("Requests that a limit has refused, by limit."), metric.WithUnit("{request}"))
-	return refusals{counter}
+	return &refusals{counter: counter, pauses: pauses{of: map[string]int{}}, slow: newShares(maxSlowAnswers)}
 }
 
-// answer answers a request that was refused.
-func (s refusals) answer(w http.ResponseWriter, r *http.Request, refused *refusal) {
+// answer answers a request of a party that was refused.
+func (s *refusals) answer(w http.ResponseWriter, r *http.Request, refused *refusal, party string) {
 	s.counter.Add(r.Context(), 1, metric.WithAttributes(attribute.String("limit", string(refused.limit))))
-	refused.pace.keep(r.Context())
+	if !refused.pace.quick.Allow() {
+		s.pauses.keep(w, r)
+	}
 	failure := odata.Errorf(refused.code, "", "%s", refused.message)
 	failure.RetryAfter, failure.Expected = refused.retryAfter, true
-	odata.WriteError(w, r, failure)
+	odata.WriteError(s.bounded(w, r, party), r, failure)
+}
+
+// bounded returns a writer for the answer to a request that does not run. It counts among the slow ones if it is not taken.
+func (s *refusals) bounded(w http.ResponseWriter, r *http.Request, party string) http.ResponseWriter {
+	return &answerWriter{ResponseWriter: w, request: r, slow: s.slow, party: party}
 }

@@ -1,14 +1,18 @@
 package middleware
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +38,7 @@ func limited(limits Limits, credentials Credentials, handle http.HandlerFunc, ch
 	}
 	router := chi.NewRouter()
 	router.Use(Chain(options)...)
-	router.Get("/", handle)
+	router.HandleFunc("/", handle)
 	return router
 }
 
@@ -77,7 +81,10 @@ func TestLimitKeepsCredentialsApart(t *testing.T) {
 		handler := limited(Limits{Rate: 200, Concurrency: 4, Running: 8}, gate, ok, nil)
 		statuses := map[int]int{}
 		var mutex sync.Mutex
-		for range 200 + maxWaiting + 50 {
+		for i := range 200 + maxWaiting + 50 {
+			if i == 200 {
+				synctest.Wait() // The tokens of the first second are taken: it is the rate that the others wait for.
+			}
 			go func() {
 				status, retryAfter := from(t, handler, "192.0.2.1", "a")
 				mutex.Lock()
@@ -194,6 +201,76 @@ func TestLimitFailures(t *testing.T) {
 	})
 }
 
+// TestLimitFailuresAtOnce shows that an address gets no further by sending many tokens at a time, and that a token which has not been
+// seen waits for those to be judged instead of being refused.
+func TestLimitFailuresAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := slowGate{&access.Gate{Authenticators: []access.Authenticator{namedToken("a")}}}
+		handler := limited(Limits{Failures: 10}, gate, ok, nil)
+		statuses := map[int]int{}
+		var mutex sync.Mutex
+		send := func(token string) {
+			status, _ := from(t, handler, "192.0.2.1", token)
+			mutex.Lock()
+			defer mutex.Unlock()
+			statuses[status]++
+		}
+		for range 30 {
+			go send("a")
+		}
+		synctest.Wait() // Those that wait are judged first.
+		for range 500 {
+			go send("guess")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		// While the last of the burst are judged, as many more may be; and what a minute permits.
+		most := failureBurst*10 + 10 + int(failureBurst*10*slowGateTakes.Seconds())
+		if got := statuses[401]; got < failureBurst*10 || got > most || statuses[200] != 30 || statuses[429] != 500-got {
+			t.Errorf("got %v, want 100 to %d times 401, 30 times 200, and 429", statuses, most)
+		}
+	})
+}
+
+// slowGateTakes is how long a slowGate judges a token.
+const slowGateTakes = 100 * time.Millisecond
+
+type slowGate struct{ Credentials }
+
+func (g slowGate) Credential(ctx context.Context, token string) (*access.Credential, error) {
+	time.Sleep(slowGateTakes)
+	return g.Credentials.Credential(ctx, token)
+}
+
+// TestLimitFailuresUndecided shows that tokens which cannot be judged count as guesses, and those that were valid before do not.
+func TestLimitFailuresUndecided(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := &access.Gate{Authenticators: []access.Authenticator{namedToken("a")}}
+		handler := limited(Limits{Failures: 1}, gate, ok, nil)
+		from(t, handler, "192.0.2.1", "a")
+		gate.Authenticators = []access.Authenticator{downIssuer{}}
+		for token, want := range map[string]map[int]int{"a": {503: 30}, "new": {503: 10, 429: 20}} {
+			statuses := map[int]int{}
+			for range 30 {
+				status, _ := from(t, handler, "192.0.2.1", token)
+				statuses[status]++
+			}
+			if diff := cmp.Diff(want, statuses); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", token, diff)
+			}
+		}
+	})
+}
+
+// downIssuer cannot tell of any token.
+type downIssuer struct{}
+
+func (downIssuer) Authenticate(context.Context, string) (*access.Grant, error) {
+	return nil, errors.New("the keys cannot be had")
+}
+
 // TestLimitFailuresOfExpiredToken shows that a token which was good and is so no longer counts as a guess.
 func TestLimitFailuresOfExpiredToken(t *testing.T) {
 	t.Parallel()
@@ -236,6 +313,135 @@ func TestRefusalsTakeTheirTime(t *testing.T) {
 	})
 }
 
+// TestRefusalsOfOneConnection shows that a connection which has many requests at a time, as one of HTTP/2 can, is closed instead of
+// having them all wait.
+func TestRefusalsOfOneConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		handler := limited(Limits{Failures: 1}, tokens(token), ok, nil)
+		for range failureBurst + quickRefusals {
+			from(t, handler, "192.0.2.1", "guess")
+		}
+		begin := time.Now()
+		var mutex sync.Mutex
+		var atOnce, closed int
+		var all sync.WaitGroup
+		for range maxPauses + 50 {
+			all.Go(func() {
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+				mutex.Lock()
+				defer mutex.Unlock()
+				if w.Code != http.StatusTooManyRequests {
+					t.Errorf("got %d", w.Code)
+				}
+				if time.Since(begin) == 0 {
+					atOnce++
+				}
+				if w.Header().Get("Connection") == "close" {
+					closed++
+				}
+			})
+		}
+		all.Wait()
+		if atOnce != 50 || closed != 50 {
+			t.Errorf("%d answers came at once, %d closed the connection, want 50 each", atOnce, closed)
+		}
+		from(t, handler, "192.0.2.1", "guess") // All pauses are over: this one has one, and leaves nothing.
+	})
+}
+
+// TestRefusalsOverHTTP2 shows that a client which does not listen loses its connection, and that others keep theirs.
+func TestRefusalsOverHTTP2(t *testing.T) {
+	t.Parallel()
+	var connections atomic.Int64
+	server := httptest.NewUnstartedServer(limited(Limits{Failures: 1}, tokens(token), ok, nil))
+	server.EnableHTTP2 = true
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	send := func(client *http.Client, token string) int {
+		r, err := http.NewRequest(http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		response, err := client.Do(r)
+		if err != nil { // The connection has ended under it.
+			return 0
+		}
+		_ = response.Body.Close()
+		if response.ProtoMajor != 2 {
+			t.Errorf("got %s", response.Proto)
+		}
+		return response.StatusCode
+	}
+	good := &http.Client{Transport: server.Client().Transport.(*http.Transport).Clone()}
+	if status := send(good, token); status != http.StatusOK {
+		t.Errorf("before: got %d", status)
+	}
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			for range 10 {
+				if status := send(server.Client(), "guess"); status == http.StatusOK {
+					t.Error("a guess is answered 200")
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got := connections.Load(); got < 3 {
+		t.Errorf("500 guesses at a time have taken %d connections", got-1)
+	}
+	before := connections.Load()
+	if status := send(good, token); status != http.StatusOK || connections.Load() != before {
+		t.Errorf("afterwards: got %d over %d new connections", status, connections.Load()-before)
+	}
+}
+
+// TestPaced shows that requests which need no token take their time when one address sends too many, and that another address does
+// not notice.
+func TestPaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		preflights := limited(Limits{}, tokens(token), ok, func(o *Options) { o.ForeignOrigins = []string{"https://app.example"} })
+		for name, handler := range map[string]http.Handler{
+			"probes": Paced(nil)(http.HandlerFunc(ok)), "preflights": preflights,
+		} {
+			send := func(address string) time.Duration {
+				begin := time.Now()
+				r := httptest.NewRequest(http.MethodOptions, "/", nil)
+				r.RemoteAddr = address + ":4711"
+				r.Header.Set("Origin", "https://app.example")
+				r.Header.Set("Access-Control-Request-Method", http.MethodGet)
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				if w.Code != http.StatusOK && w.Code != http.StatusNoContent {
+					t.Errorf("%s: got %d", name, w.Code)
+				}
+				return time.Since(begin)
+			}
+			for range quickProbes {
+				if took := send("192.0.2.1"); took != 0 {
+					t.Fatalf("%s: one of the first takes %v", name, took)
+				}
+			}
+			if took := send("192.0.2.1"); took < refusalPause/2 {
+				t.Errorf("%s: one too many takes %v", name, took)
+			}
+			if took := send("192.0.2.2"); took != 0 {
+				t.Errorf("%s: one from another address takes %v", name, took)
+			}
+		}
+	})
+}
+
 func TestRefusalsAreCounted(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
@@ -253,6 +459,14 @@ func TestRefusalsAreCounted(t *testing.T) {
 		fill(Limits{Rate: 1}, 1+maxWaiting+1)
 		fill(Limits{Concurrency: 1}, 1+maxWaiting+2)
 		fill(Limits{Running: 1}, 1+maxWaiting+3)
+		handler := limited(Limits{Concurrency: 1, Body: 1 << 20, Arrivals: 1 << 20}, tokens(token), block, meters)
+		for range 2 {
+			go statusOf(handler, sending(bytes.NewReader(make([]byte, 1<<19))).WithContext(t.Context()))
+			synctest.Wait()
+		}
+		for range 5 {
+			statusOf(handler, sending(bytes.NewReader(make([]byte, 1<<19))))
+		}
 		guesses := limited(Limits{Failures: 1}, tokens(token), block, meters)
 		for range failureBurst + 4 {
 			from(t, guesses, "192.0.2.1", "guess")
@@ -273,7 +487,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(map[string]int64{"rate": 1, "concurrency": 2, "running": 3, "failures": 4}, got); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"rate": 1, "concurrency": 2, "running": 3, "failures": 4, "arrivals": 5}, got); diff != "" {
 		t.Errorf("refusals (-want +got):\n%s", diff)
 	}
 }
@@ -289,10 +503,10 @@ func TestClientNetwork(t *testing.T) {
 		{"a client", "192.0.2.1:1", nil, "192.0.2.1/32"},
 		{"a client with inventions", "192.0.2.1:1", []string{"198.51.100.1"}, "192.0.2.1/32"},
 		{"IPv4 inside IPv6", "[::ffff:192.0.2.1]:1", nil, "192.0.2.1/32"},
-		{"IPv6", "[2001:db8:1:2:3::4]:1", nil, "2001:db8:1:2::/64"},
-		{"IPv6 with a zone", "[fe80::1%eth0]:1", nil, "fe80::/64"},
+		{"IPv6", "[2001:db8:1:2:3::4]:1", nil, "2001:db8:1::/56"},
+		{"IPv6 with a zone", "[fe80::1%eth0]:1", nil, "fe80::/56"},
 		{"a proxy", "10.0.0.1:1", []string{"192.0.2.1"}, "192.0.2.1/32"},
-		{"a proxy over IPv6", "[fd00::1]:1", []string{"2001:db8::5"}, "2001:db8::/64"},
+		{"a proxy over IPv6", "[fd00::1]:1", []string{"2001:db8::5"}, "2001:db8::/56"},
 		{"a proxy that says nothing", "10.0.0.1:1", nil, "10.0.0.1/32"},
 		{"a proxy after inventions", "10.0.0.1:1", []string{"198.51.100.1, 192.0.2.1"}, "192.0.2.1/32"},
 		{"two proxies", "10.0.0.1:1", []string{"198.51.100.1, 192.0.2.1", "10.0.0.2"}, "192.0.2.1/32"},
@@ -357,7 +571,7 @@ func TestPartyOf(t *testing.T) {
 func TestGoneWhileWaiting(t *testing.T) {
 	t.Parallel()
 	running, done := make(chan struct{}), make(chan struct{})
-	handler := Limit(Limits{Concurrency: 1}, metricnoop.NewMeterProvider())(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	handler := limit(Limits{Concurrency: 1}, newRefusals(metricnoop.NewMeterProvider()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(running)
 		<-done
 	}))

@@ -148,7 +148,8 @@ type errorBody struct {
 
 // WriteError renders err. An error that is not an *Error becomes a 500 without its text: what a library or a server
 // says may hold names, addresses and filters. A 5xx is logged here, once, with its cause. For a client that has gone
-// nothing is written.
+// nothing is written, and the connection is ended by a panic with http.ErrAbortHandler: net/http would answer 200 for a
+// handler that has written nothing, and a client may be there although its request's context has ended.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -158,7 +159,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		*noted = e.Code
 	}
 	if errors.Is(r.Context().Err(), context.Canceled) {
-		return
+		panic(http.ErrAbortHandler)
 	}
 	ids := RequestIDsOf(r.Context())
 	if e.Code.Status >= http.StatusInternalServerError && e.Code != NotSupported && !e.Expected {

@@ -177,10 +177,20 @@ func TestWriteErrorCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	recorder := httptest.NewRecorder()
-	WriteError(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody), Errorf(ServiceNotAvailable, "", "later"))
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
+	if value := panicOf(func() { WriteError(recorder, r, Errorf(ServiceNotAvailable, "", "later")) }); value != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so.
+		t.Errorf("got %v, want that the connection ends", value)
+	}
 	if recorder.Body.Len() > 0 || len(recorder.Header()) > 0 {
 		t.Errorf("got %v %q, want nothing", recorder.Header(), recorder.Body)
 	}
+}
+
+// panicOf returns what a function panics with, or nil.
+func panicOf(do func()) (value any) {
+	defer func() { value = recover() }()
+	do()
+	return nil
 }
 
 // TestWriteErrorLeavesItsCode holds that the code is left for whoever asks, also where the client gets no answer.
@@ -205,7 +215,8 @@ func TestWriteErrorLeavesItsCode(t *testing.T) {
 			if *code != (Code{}) {
 				t.Errorf("before: got %v", *code)
 			}
-			if WriteError(httptest.NewRecorder(), r, test.err); *code != test.want {
+			panicOf(func() { WriteError(httptest.NewRecorder(), r, test.err) })
+			if *code != test.want {
 				t.Errorf("got %v, want %v", *code, test.want)
 			}
 		})

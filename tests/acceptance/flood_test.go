@@ -21,7 +21,8 @@ import (
 // Variables that make this test program something else than a test: one of the processes that BenchmarkFlood needs beside the
 // service, which must not share a scheduler with what is measured.
 const (
-	// floodVariable holds an address, a path and a token, separated by blanks: the program floods the service.
+	// floodVariable holds an address, a method, a path and a token, separated by blanks: the program floods the service. With
+	// PATCH it changes a user's name.
 	floodVariable = "EDUCATION_TEST_FLOOD"
 	// plainVariable, if set, makes the program a web server that does nothing.
 	plainVariable = "EDUCATION_TEST_PLAIN"
@@ -48,7 +49,12 @@ func otherProcess() bool {
 // is what the service does for it.
 func flood(target []string) {
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
-	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", target[1], target[0], target[2])
+	body := ""
+	if target[1] == http.MethodPatch {
+		body = `{"givenName":"Max"}`
+	}
+	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
+		target[1], target[2], target[0], target[3], len(body), body)
 	var answers sync.Map // status to *atomic.Int64
 	for range floodConnections {
 		go func() {
@@ -169,7 +175,7 @@ func latencies(t testing.TB, client *http.Client, url, token string, samples int
 //     wanted more.
 //   - anon-MiB: how far the flood makes the service's own memory grow.
 //
-// A floods with three kinds of requests: for one user, for a list, and with a token that is not valid.
+// A floods with four kinds of requests: for one user, for a list, with a token that is not valid, and with changes of one user.
 func BenchmarkFlood(b *testing.B) {
 	s := start(b)
 	crowd := s.fill(b, 2, 500)
@@ -185,14 +191,15 @@ func BenchmarkFlood(b *testing.B) {
 	}
 	root := "http://" + s.http + s.root + "/v1.0/education"
 	f := flooded{server: s, service: root + "/users/" + crowd.users[1], plain: "http://" + strings.TrimSpace(plain) + "/", token: tokens[1]}
-	for _, kind := range []struct{ name, path, token string }{
-		{"user", "/users/" + crowd.users[0], tokens[0]},
-		{"list", "/users", tokens[0]},
-		{"guess", "/users", "edu_guess"},
+	for _, kind := range []struct{ name, method, path, token string }{
+		{"user", http.MethodGet, "/users/" + crowd.users[0], tokens[0]},
+		{"list", http.MethodGet, "/users", tokens[0]},
+		{"guess", http.MethodGet, "/users", "edu_guess"},
+		{"change", http.MethodPatch, "/users/" + crowd.users[0], tokens[0]},
 	} {
 		b.Run(kind.name, func(b *testing.B) {
 			for b.Loop() {
-				f.measure(b, s.http+" "+s.root+"/v1.0/education"+kind.path+" "+kind.token)
+				f.measure(b, strings.Join([]string{s.http, kind.method, s.root + "/v1.0/education" + kind.path, kind.token}, " "))
 			}
 		})
 	}

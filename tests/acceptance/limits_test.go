@@ -117,14 +117,14 @@ func TestLargeRequests(t *testing.T) {
 	}
 }
 
-// TestSlowClients has clients that send and take a byte now and then, and expects them to be cut off within the times of the
-// service, and others to be answered meanwhile.
+// TestSlowClients has clients that send and take a byte now and then, more of each kind than requests may run, and expects them to be
+// cut off within the times of the service, and others to be answered meanwhile.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes more than a minute until a slow body is given up")
 	}
-	s := start(t, "EDUCATION_LIMIT_CONCURRENCY=4")
+	s := start(t, "EDUCATION_LIMIT_CONCURRENCY=2", "EDUCATION_LIMIT_RUNNING=2")
 	for range 40 {
 		s.user(t)
 	}
@@ -142,12 +142,15 @@ func TestSlowClients(t *testing.T) {
 		"answers": {strings.Repeat("GET "+path+" HTTP/1.1\r\n"+auth+"\r\n", lists), "", false, 60 * time.Second},
 	}
 	var slow sync.WaitGroup
+	const each = 4
 	for name, test := range tests {
-		slow.Go(func() {
-			if took := s.slow(t, test.first, test.drip, test.reads); took > test.within+15*time.Second {
-				t.Errorf("slow %s: the connection ends after %v", name, took)
-			}
-		})
+		for range each {
+			slow.Go(func() {
+				if took := s.slow(t, test.first, test.drip, test.reads); took > test.within+15*time.Second {
+					t.Errorf("slow %s: the connection ends after %v", name, took)
+				}
+			})
+		}
 	}
 	ended := make(chan struct{})
 	go func() { slow.Wait(); close(ended) }()

@@ -255,10 +255,14 @@ func flaky(tag wire.Tag) faultproxy.Fault {
 	}
 }
 
+// stubbornness is how long a client repeats a write. It is a time and no number of repetitions: through flaky, a quarter of
+// the attempts to choose the server again fail, so that now and then there is none for a second or two, and for longer on a
+// busy machine. Every repetition is refused at once meanwhile.
+const stubbornness = 3 * time.Minute
+
 // repeat repeats a write, as a client does, until it is answered.
 func (a *ambiguous) repeat(s *site, i int) error {
-	const most = 50
-	for range most {
+	for start := time.Now(); time.Since(start) < stubbornness; time.Sleep(50 * time.Millisecond) {
 		before, err := a.holds(s, i)
 		if err != nil {
 			return fmt.Errorf("try %d: %w", i, err)
@@ -266,12 +270,11 @@ func (a *ambiguous) repeat(s *site, i int) error {
 		err = a.write(s, i)
 		switch {
 		case isDown(err):
-			time.Sleep(50 * time.Millisecond)
 			continue
 		case err != nil && !(before && a.repeated.Status != 0 && odata.Is(err, a.repeated)):
 			return fmt.Errorf("try %d, repeated (in effect before: %v): %w", i, before, err)
 		}
 		return a.check(s, i)
 	}
-	return fmt.Errorf("try %d: no answer in %d repetitions", i, most)
+	return fmt.Errorf("try %d: no answer in %v", i, stubbornness)
 }

@@ -28,8 +28,8 @@ type Client struct {
 }
 
 // maxStreams is how many long lists may be under way at the same time. Each has a connection of its own beside the
-// pool's.
-const maxStreams = 64
+// pool's. There are enough for as many requests as run by default and for those whose clients are slow (pkg/middleware).
+const maxStreams = 128
 
 // Open returns a client. It fails if the configuration is wrong, with all of its faults; see Check. It looks for servers when
 // it is first used, and one that cannot be reached is no error here. The client stays the caller's to close.

@@ -154,7 +154,6 @@ func TestTLS(t *testing.T) {
 	f := newFake(t)
 	config, _ := fakeConfig()
 	config.URIs = []string{f.serveTLS(t, files, tls.NoClientCert)}
-	config.DialTimeout, config.BindTimeout, config.Timeout = 5*time.Second, 5*time.Second, 5*time.Second
 	for _, test := range []struct {
 		name     string
 		ca       string

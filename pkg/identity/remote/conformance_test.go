@@ -114,6 +114,7 @@ func serveEmbedded(t testing.TB) remote.Config {
 			text, err := os.ReadFile(password)
 			return strings.TrimSpace(string(text)), err
 		},
-		Bases: []string{usersDN, groupsDN, tenantsDN},
+		Bases:       []string{usersDN, groupsDN, tenantsDN},
+		DialTimeout: patience, BindTimeout: patience, Timeout: patience,
 	}
 }

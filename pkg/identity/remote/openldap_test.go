@@ -88,11 +88,13 @@ func openClient(t *testing.T, server *ldapserver.Server, bases ldapserver.Bases)
 	return client
 }
 
-// clientOf returns the configuration of a client of a server's tree.
+// clientOf returns the configuration of a client of a server's tree. It is patient, because a busy machine is no fault of the
+// server's.
 func clientOf(server *ldapserver.Server, bases ldapserver.Bases) remote.Config {
 	return remote.Config{
 		URIs: []string{server.URI}, BindDN: server.BindDN,
-		Password: func() (string, error) { return server.Password, nil },
-		Bases:    []string{bases.UserBase, bases.ClassBase, bases.SchoolBase},
+		Password:    func() (string, error) { return server.Password, nil },
+		Bases:       []string{bases.UserBase, bases.ClassBase, bases.SchoolBase},
+		DialTimeout: patience, BindTimeout: patience, Timeout: patience,
 	}
 }

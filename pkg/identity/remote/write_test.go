@@ -83,7 +83,7 @@ func TestLostAnswers(t *testing.T) {
 				if test.before != nil {
 					test.before(f)
 				}
-				client, _ := clientOfFakes(t, f)
+				client := impatientClient(t, f)
 				f.set(once(test.tag, func(s *fakeSession, message wire.Message, request wire.Request) bool {
 					if test.carriedOut {
 						_ = s.server.carryOut(request)
