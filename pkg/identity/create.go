@@ -136,7 +136,7 @@ func (d *Directory) newcomer(ctx context.Context, set *education.EntitySet, chan
 // admit refuses a newcomer for what the directory itself will not see when its entry is added.
 func (d *Directory) admit(ctx context.Context, n *newcomer) error {
 	if n.chosen {
-		if err := d.checkID(ctx, n.entity); err != nil {
+		if err := d.takeID(ctx, n.entity); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 	"github.com/opencloud-eu/education/pkg/odata"
@@ -90,8 +91,10 @@ func (d *Directory) addLink(ctx context.Context, nav *education.Navigation, hold
 			return nil
 		}
 		if d.oneSchool(holder.entity.Set) && len(schools) > 0 {
-			return odata.Errorf(odata.Conflict, nav.Name,
-				"the %s is in another school; remove it there first, or move it with schools@odata.bind in a PATCH", holder.entity.Set.Singular)
+			if err := d.leaveGone(ctx, nav, p, schools); err != nil {
+				return err
+			}
+			schools = nil
 		}
 		p.add(attributeMemberOfSchool, []string{value})
 		p.guarded = true
@@ -103,6 +106,27 @@ func (d *Directory) addLink(ctx context.Context, nav *education.Navigation, hold
 		return nil
 	}
 	return d.whyNotChanged(ctx, p, err)
+}
+
+// leaveGone plans to take an entity, which may be in one school only, out of schools that have gone. One that has not is in the
+// way of the one that nav is to link it to.
+func (d *Directory) leaveGone(ctx context.Context, nav *education.Navigation, p *plan, schools []string) error {
+	set := p.next.Set
+	var gone []string
+	if d.looseLinks {
+		var err error
+		if gone, err = d.gone(access.AsProcess(ctx), education.NavigationOf(set, education.Schools.Name), schools); err != nil {
+			return err
+		}
+	}
+	if len(gone) < len(schools) {
+		return odata.Errorf(odata.Conflict, nav.Name,
+			"the %s is in another school; remove it there first, or move it with schools@odata.bind in a PATCH", set.Singular)
+	}
+	for _, school := range gone {
+		p.remove(attributeMemberOfSchool, school)
+	}
+	return nil
 }
 
 // removeLink removes a link from the entry that holds it and reports whether there was one.
@@ -159,38 +183,61 @@ func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key ed
 	if err := mayWrite(ctx, set); err != nil {
 		return err
 	}
-	if set == education.Schools && key.Versions != nil {
+	if set == education.Schools {
+		return d.deleteSchool(ctx, key)
+	}
+	_, err := attempts(ctx, func() (struct{}, error) {
+		found, err := d.findToDelete(ctx, set, key)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, d.deleteEntry(ctx, found, key)
+	})
+	return err
+}
+
+// findToDelete returns an entry that may be deleted.
+func (d *Directory) findToDelete(ctx context.Context, set *education.EntitySet, key education.Key) (*record, error) {
+	found, err := d.find(ctx, set, key, []string{attributeMemberOfSchool})
+	if err == nil {
+		err = mayChange(ctx, found)
+	}
+	if err == nil {
+		err = d.rules.CheckDeletion(found.entity)
+	}
+	return found, err
+}
+
+// deleteSchool takes everybody out of a school and deletes it.
+func (d *Directory) deleteSchool(ctx context.Context, key education.Key) error {
+	wanted := key
+	if key.Versions != nil {
 		id, err := d.claim(ctx, key)
 		if err != nil {
-			return err
+			return d.finishDeletion(ctx, wanted, err)
 		}
-		key = education.Key{Property: set.ID, Value: id}
+		key = education.Key{Property: education.Schools.ID, Value: id}
 	}
-	deleted, err := attempts(ctx, func() (*record, error) {
-		found, err := d.find(ctx, set, key, []string{attributeMemberOfSchool})
-		if err == nil {
-			err = mayChange(ctx, found)
-		}
+	id, err := attempts(ctx, func() (string, error) {
+		found, err := d.findToDelete(ctx, education.Schools, key)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		if err := d.rules.CheckDeletion(found.entity); err != nil {
-			return nil, err
+		id := found.entry.Value(attributeID)
+		if err := d.detachAll(ctx, id); err != nil {
+			return "", err
 		}
-		if set == education.Schools {
-			if err := d.detachAll(ctx, found); err != nil {
-				return nil, err
-			}
-		}
-		return found, d.deleteEntry(ctx, found, key)
+		return id, d.deleteEntry(ctx, found, key)
 	})
-	if err != nil || set != education.Schools || !d.looseLinks {
-		return err
+	switch {
+	case err != nil:
+		return d.finishDeletion(ctx, wanted, err)
+	case !d.looseLinks:
+		return nil
 	}
 	// Those who were put into the school while it was deleted.
-	_, err = attempts(ctx, func() (struct{}, error) { return struct{}{}, d.detachAll(ctx, deleted) })
-	if err != nil {
-		return madeBut(set, "somebody may have been put into the school meanwhile", err)
+	if err := d.detachLate(ctx, id); err != nil {
+		return madeBut(education.Schools, "somebody may have been put into the school meanwhile, whom the same request by id takes out", err)
 	}
 	return nil
 }
@@ -246,25 +293,33 @@ const detachWorkers = 16
 
 // detachAll takes all users and classes out of a school. Each is one write; whatever was done when it fails stays done,
 // and a repetition does the rest.
-func (d *Directory) detachAll(ctx context.Context, school *record) error {
+func (d *Directory) detachAll(ctx context.Context, school string) error {
 	for _, nav := range education.Navigations {
 		if nav.Owner != education.Schools {
 			continue
 		}
-		extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
-		filter := wire.Equal(nav.Attributes[0], linkValue(nav, school.entry))
-		var holders []*record
-		for holder, err := range d.searchAll(ctx, nav.Target, filter, extra) {
-			if err != nil {
-				return err
-			}
-			holders = append(holders, holder)
+		holders, err := d.holdersOf(ctx, nav, school)
+		if err != nil {
+			return err
 		}
-		if err := d.detachEach(ctx, nav, holders, linkValue(nav, school.entry)); err != nil {
+		if err := d.detachEach(ctx, nav, holders, school); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// holdersOf returns the entities that a navigation property of a school leads to.
+func (d *Directory) holdersOf(ctx context.Context, nav *education.Navigation, school string) ([]*record, error) {
+	extra := []string{"objectClass", attributeUniqueKey, attributeMemberOfSchool}
+	var holders []*record
+	for holder, err := range d.searchAll(ctx, nav.Target, wire.Equal(nav.Attributes[0], school), extra) {
+		if err != nil {
+			return nil, err
+		}
+		holders = append(holders, holder)
+	}
+	return holders, nil
 }
 
 // detachEach takes the given entities out of a school, several at a time, and returns the first error. An entity that

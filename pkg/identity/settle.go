@@ -1,9 +1,11 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
@@ -93,6 +95,54 @@ func (d *Directory) leaveEach(ctx context.Context, set *education.EntitySet, id 
 			return d.removeLink(ctx, education.NavigationOf(set, education.Schools.Name).Inverse(), found, school)
 		})
 		if err != nil && !odata.Is(err, odata.ItemNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// What breaks off between the two leaves users and classes with the id of a school that is not there. They are in no school: it
+// is not shown, and keeps nobody out of another one (leaveGone). The repetition of the deletion takes them out, and so does
+// whoever gives a new school that id, before it can have anybody.
+
+// detachLate takes those out of a school who were put into it while it was deleted.
+func (d *Directory) detachLate(ctx context.Context, school string) error {
+	_, err := attempts(ctx, func() (struct{}, error) { return struct{}{}, d.detachAll(ctx, school) })
+	return err
+}
+
+// finishDeletion takes everybody out of a school that is asked to be deleted by its id, and that is not there any more. It
+// returns the error of the deletion, which stays what it is, or its own.
+func (d *Directory) finishDeletion(ctx context.Context, key education.Key, err error) error {
+	if !d.looseLinks || key.Property != education.Schools.ID || !odata.Is(err, odata.ItemNotFound) {
+		return err
+	}
+	return cmp.Or(d.detachLate(ctx, strings.ToLower(key.Value)), err)
+}
+
+// takeID makes sure that the id which a client has chosen for a new entity is nobody's: no entity has it, and nobody is in a
+// school of that id. Who is there is looked up before it is known that there is no such school, so that nobody is taken out
+// of one that somebody else makes at the same moment.
+func (d *Directory) takeID(ctx context.Context, entity *education.Entity) error {
+	if entity.Set != education.Schools || !d.looseLinks {
+		return d.checkID(ctx, entity)
+	}
+	left := make(map[*education.Navigation][]*record)
+	for _, nav := range education.Navigations {
+		if nav.Owner != education.Schools {
+			continue
+		}
+		holders, err := d.holdersOf(ctx, nav, entity.ID())
+		if err != nil {
+			return err
+		}
+		left[nav] = holders
+	}
+	if err := d.checkID(ctx, entity); err != nil {
+		return err
+	}
+	for nav, holders := range left {
+		if err := d.detachEach(ctx, nav, holders, entity.ID()); err != nil {
 			return err
 		}
 	}

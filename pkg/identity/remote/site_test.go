@@ -35,7 +35,12 @@ type site struct {
 func newSite(t *testing.T, change func(*remote.Config)) *site {
 	t.Helper()
 	server := ldapserver.SharedOpenLDAP(t)
-	bases := server.Subtree(t)
+	return newSiteOn(t, server, server.Subtree(t), change)
+}
+
+// newSiteOn is newSite in a tree of a server.
+func newSiteOn(t *testing.T, server *ldapserver.Server, bases ldapserver.Bases, change func(*remote.Config)) *site {
+	t.Helper()
 	s := &site{TB: t, server: server, bases: bases, proxy: faultproxy.New(t, strings.TrimPrefix(server.URI, "ldap://"))}
 	config := clientOf(server, bases)
 	s.truth = newDirectory(t, newClient(t, config), education.Rules{}, bases.UserBase, bases.ClassBase, bases.SchoolBase)
