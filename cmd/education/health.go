@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -33,9 +32,8 @@ type health struct {
 	checks []check
 	logger *slog.Logger
 
-	// proving is the proof under way, which all probes wait for that have come meanwhile.
+	// proving is the proof under way, which all probes wait for that have come meanwhile. What follows is its own.
 	proving singleflight.Group
-	mutex   sync.Mutex
 	// proved is what the last proof has shown, and until when that is taken for granted.
 	proved proof
 	until  time.Time
@@ -89,19 +87,17 @@ func (h *health) alive(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
-	h.mutex.Lock()
-	proved, until := h.proved, h.until
-	h.mutex.Unlock()
-	if !time.Now().Before(until) {
-		// Others wait for the same proof, so it does not end with this request.
-		found, _, _ := h.proving.Do("", func() (any, error) { return h.prove(context.WithoutCancel(r.Context())), nil })
-		proved = found.(proof)
-	}
+	// Others wait for the same proof, so it does not end with this request.
+	found, _, _ := h.proving.Do("", func() (any, error) { return h.prove(context.WithoutCancel(r.Context())), nil })
+	proved := found.(proof)
 	writeHealth(w, proved.status, proved.body)
 }
 
-// prove makes all checks and remembers what they have shown.
+// prove makes all checks and remembers what they have shown, or returns what it remembers.
 func (h *health) prove(ctx context.Context) proof {
+	if time.Now().Before(h.until) {
+		return h.proved
+	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	found := proof{http.StatusOK, healthBody{Status: "ok", Checks: map[string]string{}}}
@@ -112,8 +108,6 @@ func (h *health) prove(ctx context.Context) proof {
 			found.status, found.body.Status, found.body.Checks[check.name] = http.StatusServiceUnavailable, "failed", "failed"
 		}
 	}
-	h.mutex.Lock()
-	defer h.mutex.Unlock()
 	h.proved, h.until = found, time.Now().Add(readyFor)
 	return found
 }

@@ -70,7 +70,7 @@ type Request struct {
 type Answer struct {
 	// Status is 0 if nothing was sent.
 	Status int
-	// Aborted says that the answer broke off.
+	// Aborted says that the answer broke off, or the connection ended without one.
 	Aborted bool
 	// Credential is nil if the request has none.
 	Credential *access.Credential

@@ -12,8 +12,8 @@ import (
 )
 
 // AccessLog logs one line for each request, at info, after its handler has returned. The route is the pattern that
-// matched, empty if none did. Status 0 stands for a request that was not answered, because its client had gone; a
-// line with aborted=true for an answer that broke off.
+// matched, empty if none did. A line with aborted=true is for an answer that broke off; with status 0 for one that did so before
+// it began, most often because its client had gone.
 func AccessLog(logger *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

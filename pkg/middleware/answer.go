@@ -33,6 +33,8 @@ type answerWriter struct {
 	writing bool
 	// stalled is nil as long as the client takes what is written.
 	stalled *stall
+	// failed is why the request may not go on. It has no place any more.
+	failed error
 }
 
 // stall is a write that takes too long, and what follows until the request goes on.
@@ -46,15 +48,18 @@ type stall struct {
 // Write writes, and waits until the request may go on. Beside the errors of the writer underneath, which has one when the request
 // has lost its share, there are that loss and the end of the request's context.
 func (w *answerWriter) Write(content []byte) (int, error) {
+	if w.failed != nil {
+		return 0, w.failed
+	}
 	w.begin()
 	n, err := w.ResponseWriter.Write(content)
-	if resumed := w.end(); err == nil {
-		err = resumed
+	if w.failed = w.end(); err == nil {
+		err = w.failed
 	}
 	return n, err
 }
 
-// Unwrap lets http.ResponseController reach the writer underneath.
+// Unwrap lets http.ResponseController reach the writer underneath. What it flushes there keeps its place: nothing of the API does.
 func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *answerWriter) begin() {
@@ -88,10 +93,12 @@ func (w *answerWriter) stall() {
 }
 
 // cut ends the write. A deadline ends one that HTTP/2's flow control holds up, or that of a connection of HTTP/1. What a client
-// of HTTP/2 does to the connection holds up whatever is sent over it, the end of a stream as well.
+// of HTTP/2 does to the connection holds up whatever is sent over it, the end of a stream as well. A proxy's connection, which
+// has requests of others, stays; it ends if the proxy takes nothing of it for long (http.HTTP2Config.WriteByteTimeout).
 func (w *answerWriter) cut() {
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now()) // Without a connection no write takes long.
-	if used, ok := w.request.Context().Value(connectionKey{}).(*connection); ok && w.request.ProtoMajor > 1 {
+	used, ok := w.request.Context().Value(connectionKey{}).(*connection)
+	if ok && w.request.ProtoMajor > 1 && used.network.IsValid() {
 		_ = used.Close()
 	}
 }

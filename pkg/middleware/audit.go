@@ -11,7 +11,7 @@ import (
 
 // Audit lets a trail follow each request. A nil trail follows none.
 //
-// It stands outside of Recover and Authenticate: what they answer is recorded, too, and a credential that Authenticate finds
+// It stands outside of Recover and authenticate: what they answer is recorded, too, and a credential that authenticate finds
 // is known here by the response that both observe.
 func Audit(trail *audit.Trail, proxies []netip.Prefix) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {

@@ -38,8 +38,7 @@ func authenticate(credentials Credentials, guard *guard, refusals *refusals) fun
 				refusals.answer(w, r, refused, guard.party(r))
 				return
 			}
-			credential, err := judge(r.Context(), credentials, token)
-			end(err)
+			credential, err := judge(r.Context(), credentials, token, end)
 			if err != nil {
 				withoutBody(w, r)
 				turnAway(refusals.bounded(w, r, guard.party(r)), r, err)
@@ -55,13 +54,19 @@ func authenticate(credentials Credentials, guard *guard, refusals *refusals) fun
 // errNoToken says that a request has no token. It is an access.ErrUnknown.
 var errNoToken = fmt.Errorf("no token: %w", access.ErrUnknown)
 
-// judge returns the credential of a token.
-func judge(ctx context.Context, credentials Credentials, token string) (*access.Credential, error) {
+// judge returns the credential of a token, and calls end with the error whatever happens.
+func judge(ctx context.Context, credentials Credentials, token string, end func(error)) (credential *access.Credential, err error) {
+	err = errPanic
+	defer func() { end(err) }()
 	if token == "" {
 		return nil, errNoToken
 	}
-	return credentials.Credential(ctx, token)
+	credential, err = credentials.Credential(ctx, token)
+	return credential, err
 }
+
+// errPanic is what a judgement ends with that panics.
+var errPanic = errors.New("the token was not judged")
 
 // bodyGrace is how long a connection is kept for a body that nobody will read.
 const bodyGrace = 2 * time.Second

@@ -36,7 +36,8 @@ type Connections struct {
 type connection struct {
 	net.Conn
 	// of is nil if there is no bound.
-	of      *Connections
+	of *Connections
+	// network is the invalid prefix for a trusted proxy.
 	network netip.Prefix
 	// requests is how many requests with a valid token it has.
 	requests int
@@ -87,10 +88,7 @@ func (l listener) Accept() (net.Conn, error) {
 func (c *Connections) add(accepted net.Conn) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	added := &connection{Conn: accepted, of: c}
-	if peer, err := netip.ParseAddrPort(accepted.RemoteAddr().String()); err == nil && !isWithin(plain(peer.Addr()), c.trusted) {
-		added.network = networkOf(plain(peer.Addr()))
-	}
+	added := &connection{Conn: accepted, of: c, network: c.networkOf(accepted)}
 	full := len(c.open) >= c.limit
 	hasShare := added.network.IsValid() && c.networks[added.network] >= max(1, c.limit/2)
 	if (full || hasShare) && !c.closeIdle(added.network, hasShare) {
@@ -103,8 +101,17 @@ func (c *Connections) add(accepted net.Conn) bool {
 	return true
 }
 
-// closeIdle closes the connection that has had no request with a valid token for longest, among those of a network if only its own will do, and
-// reports whether there was one.
+// networkOf returns the network of a connection's client, or the invalid prefix if that is a trusted proxy.
+func (c *Connections) networkOf(of net.Conn) netip.Prefix {
+	peer, err := netip.ParseAddrPort(of.RemoteAddr().String())
+	if err != nil || isWithin(plain(peer.Addr()), c.trusted) {
+		return netip.Prefix{}
+	}
+	return networkOf(plain(peer.Addr()))
+}
+
+// closeIdle closes the connection that has had no request with a valid token for longest, among those of a network if only its
+// own will do, and reports whether there was one.
 func (c *Connections) closeIdle(network netip.Prefix, own bool) bool {
 	for place := c.idle.Front(); place != nil; place = place.Next() {
 		oldest := place.Value.(*connection)
@@ -128,7 +135,7 @@ func (c *Connections) Context(ctx context.Context, of net.Conn) context.Context 
 	defer c.mutex.Unlock()
 	known := c.open[unencrypted(of)]
 	if known == nil {
-		known = &connection{Conn: unencrypted(of)}
+		known = &connection{Conn: unencrypted(of), network: c.networkOf(of)}
 	}
 	return context.WithValue(ctx, connectionKey{}, known)
 }

@@ -93,17 +93,22 @@ func (l *limiter) serve(w http.ResponseWriter, r *http.Request, party string, ne
 		r.Body = http.NoBody // Whatever has been read of it is needed no more.
 		l.refusals.answer(w, r, refused, party)
 	case lost:
-		if arrived.cut {
-			w.Header().Set("Connection", "close")
-		}
-		// The end of the body looks to net/http as if the client had gone. It is there, and is to hear what has happened.
-		r = r.WithContext(context.WithoutCancel(r.Context()))
-		r.Body = http.NoBody
-		l.refusals.answer(w, r, l.admission.refuseArrival(party), party)
+		l.answerLost(w, r, arrived, party)
 	default:
 		// The client has gone while the request waited. One that has closed its side alone must not read a success.
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// answerLost answers a request that has lost its share before it could run.
+func (l *limiter) answerLost(w http.ResponseWriter, r *http.Request, arrived *arrival, party string) {
+	if arrived.cut {
+		w.Header().Set("Connection", "close")
+	}
+	// The end of the body looks to net/http as if the client had gone. It is there, and is to hear what has happened.
+	r = r.WithContext(context.WithoutCancel(r.Context()))
+	r.Body = http.NoBody
+	l.refusals.answer(w, r, l.admission.refuseArrival(party), party)
 }
 
 // partyOf returns what a credential's limits are kept under: its schools if it is bound to some, so that all tokens of a

@@ -21,7 +21,7 @@ func Paced(trusted []netip.Prefix) func(http.Handler) http.Handler {
 	return paced(trusted, func(*http.Request) bool { return true })
 }
 
-// pacedPreflights is Paced for CORS' preflight requests, which carry no token, alone.
+// pacedPreflights is Paced for OPTIONS alone: CORS answers such requests without a token, and nothing else does answer them.
 func pacedPreflights(trusted []netip.Prefix) func(http.Handler) http.Handler {
 	return paced(trusted, func(r *http.Request) bool { return r.Method == http.MethodOptions })
 }

@@ -28,15 +28,16 @@ func Recover(next http.Handler) http.Handler {
 	})
 }
 
-// answerPanic logs a panic once: here, or with the 500 that reports it.
+// answerPanic logs a panic and answers 500, if it can.
 func answerPanic(w *response, r *http.Request, value any) {
 	cause := fmt.Errorf("panic: %s\n%s", describe(value), debug.Stack())
-	if w.status != 0 || r.Context().Err() != nil {
-		slog.ErrorContext(r.Context(), "request failed",
-			"request-id", odata.RequestIDsOf(r.Context()).Server, "cause", cause)
+	slog.ErrorContext(r.Context(), "request failed", "request-id", odata.RequestIDsOf(r.Context()).Server, "cause", cause)
+	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	odata.WriteError(w, r, odata.Errorf(odata.GeneralException, "", "internal error").Because(cause))
+	failure := odata.Errorf(odata.GeneralException, "", "internal error")
+	failure.Expected = true // It is in the log already.
+	odata.WriteError(w, r, failure)
 }
 
 // describe returns the text of a panic of the Go runtime, and the type of any other value: a value that a package

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/opencloud-eu/education/pkg/access"
 )
@@ -310,12 +311,47 @@ func TestSlowAnswerOfGoneClient(t *testing.T) {
 	})
 }
 
+// TestSlowAnswerIsNotRetried shows that a request which may not go on writes nothing any more, and that its place is given back once.
+func TestSlowAnswerIsNotRetried(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var errs []error
+		l := &limiter{admission: newAdmission(Limits{Running: 1}), arrivals: newArrivals(Limits{}), refusals: newRefusals(metricnoop.NewMeterProvider())}
+		ctx, cancel := context.WithCancel(t.Context())
+		slow := newSlowClient()
+		go l.serve(slow, sending(nil).WithContext(ctx), "a", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for range 3 {
+				_, err := w.Write([]byte("x"))
+				errs = append(errs, err)
+			}
+		}))
+		time.Sleep(2 * clientPause)
+		go l.serve(httptest.NewRecorder(), sending(nil), "b", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+		synctest.Wait()
+		close(slow.goOn)
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(release)
+		synctest.Wait()
+		if len(errs) != 3 || errs[0] == nil || errs[1] == nil || errs[2] == nil {
+			t.Errorf("the writes end with %v", errs)
+		}
+		if a := l.admission; a.running != 0 || a.parties["a"].paused != 0 || l.refusals.slow.total != 0 {
+			t.Errorf("at the end: %d running, %d paused, %d slow", a.running, a.parties["a"].paused, l.refusals.slow.total)
+		}
+	})
+}
+
 // TestSlowConnections does the same with a server: of two connections, one withholds a body and the other does not take an answer.
 func TestSlowConnections(t *testing.T) {
 	t.Parallel()
 	const size = 32 << 20 // More than sockets hold.
+	begun := make(chan struct{})
 	handler := limited(Limits{Running: 1, Concurrency: 1, Body: 1 << 20}, tenants, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery == "large" {
+			close(begun)
 			for range size >> 16 {
 				_, _ = w.Write(make([]byte, 1<<16))
 			}
@@ -338,6 +374,7 @@ func TestSlowConnections(t *testing.T) {
 	head := " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n"
 	sender, sent := begin("POST /" + head + "Content-Length: 4\r\n\r\nab")
 	_, taken := begin("GET /?large" + head + "\r\n")
+	<-begun
 	for range 3 {
 		r, err := http.NewRequest(http.MethodGet, server.URL, nil)
 		if err != nil {

@@ -165,7 +165,9 @@ func (a *API) writeList(w http.ResponseWriter, r *http.Request, shape *shape, ba
 	if !written {
 		w.Header().Set("Content-Type", a.contentType(shape.level))
 	}
-	_, _ = w.Write(append(buffer, tail...))
+	if _, err := w.Write(append(buffer, tail...)); err != nil {
+		panic(http.ErrAbortHandler)
+	}
 	return nil
 }
 
