@@ -121,17 +121,28 @@ func unchanged(t *testing.T, admin *ldap.Conn, base string) (check func()) {
 	}
 }
 
-// examine examines, and holds that every finding is as wanted: those that are not named are in order.
+// examine examines, and holds that every finding is as wanted: those that are not named are in order. What is measured may go
+// wrong on a machine with ten times as much to do as it has processors; it does not go wrong time and again.
 func examine(t *testing.T, config doctor.Config, want map[string]doctor.Severity) []doctor.Finding {
 	t.Helper()
-	findings, err := doctor.Examine(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]doctor.Severity{}
-	for _, finding := range findings {
-		if finding.Severity != doctor.OK {
-			got[finding.ID] = max(got[finding.ID], finding.Severity)
+	const most = 3
+	var findings []doctor.Finding
+	var got map[string]doctor.Severity
+	for range most {
+		var err error
+		if findings, err = doctor.Examine(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		got = map[string]doctor.Severity{}
+		for _, finding := range findings {
+			if finding.Severity != doctor.OK {
+				got[finding.ID] = max(got[finding.ID], finding.Severity)
+			}
+		}
+		measured := maps.Clone(got)
+		maps.DeleteFunc(measured, func(id string, _ doctor.Severity) bool { return !strings.HasPrefix(id, "indexes.") })
+		if maps.Equal(got, want) || len(measured) == 0 {
+			break
 		}
 	}
 	if !maps.Equal(got, want) {
