@@ -169,7 +169,8 @@ func testRacingMoves(s *subject) {
 // testRacingMembers has several writers add and remove members of one class. Each has its own users, so each knows what
 // of them must be left.
 func testRacingMembers(s *subject) {
-	const writers, each, steps = 8, 10, 60
+	const writers, each = 8, 10
+	steps := Effort(20, 30, 60)
 	people := s.createMany(users, make([]fields, writers*each))
 	for _, nav := range []*education.Navigation{classMembers, classTeachers} {
 		class := s.create(classes, nil)
@@ -262,7 +263,7 @@ func testRacingDeletion(s *subject) {
 }
 
 func testRacingList(s *subject) {
-	const stable, rounds = 200, 15
+	const stable = 200
 	want := s.createMany(users, make([]fields, stable))
 	stop := make(chan struct{})
 	var others sync.WaitGroup
@@ -287,7 +288,7 @@ func testRacingList(s *subject) {
 			}
 		})
 	}
-	for range rounds {
+	for range Effort(5, 8, 15) {
 		ids := s.idsWhile(stop, &others)
 		if len(slices.Compact(slices.Clone(ids))) != len(ids) {
 			s.Error("an entity came twice")

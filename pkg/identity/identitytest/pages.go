@@ -196,7 +196,8 @@ func (s *subject) listOf(set *education.EntitySet) func(*odata.Query) (*educatio
 
 func testWalk(s *subject) {
 	school := s.create(schools, nil)
-	bodies := make([]fields, 50)
+	// Enough for ties in every order that reach over the ends of pages.
+	bodies := make([]fields, 25)
 	for i := range bodies {
 		bodies[i] = fields{"displayName": "name " + strconv.Itoa(i%6), "schools@odata.bind": bind(school)}
 		if i%3 > 0 {
@@ -221,7 +222,7 @@ func testWalk(s *subject) {
 			{"$search", "name"},
 		} {
 			whole := s.ordered(s.mustAnswer(ask(s.query(users, append([]string{"$top", "1000"}, options...)...))))
-			for _, top := range []string{"1", "7", "49", "50", "51"} {
+			for _, top := range []string{"1", "7", "24", "25", "26"} {
 				got := s.walk(ask, s.query(users, append([]string{"$top", top}, options...)...), func(int) {})
 				if !slices.Equal(got, whole) {
 					s.Errorf("%s with %v in pages of %s: got %d entities in another order or number than %d", name, options, top, len(got), len(whole))

@@ -26,7 +26,10 @@ const (
 )
 
 // TestConformanceEmbedded runs the suite on the embedded directory, over its LDAP listener.
-func TestConformanceEmbedded(t *testing.T) { identitytest.Run(t, openEmbedded) }
+func TestConformanceEmbedded(t *testing.T) {
+	t.Parallel()
+	identitytest.Run(t, openEmbedded)
+}
 
 // TestGeneratedEmbedded compares its answers to generated filters with their meaning.
 func TestGeneratedEmbedded(t *testing.T) {

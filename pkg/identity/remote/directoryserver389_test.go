@@ -10,7 +10,12 @@ import (
 )
 
 // TestConformance389DS runs the suite on 389 Directory Server, as deploy/389ds sets it up.
-func TestConformance389DS(t *testing.T) { identitytest.Run(t, open389DS) }
+func TestConformance389DS(t *testing.T) {
+	t.Parallel()
+	// It takes a while to start, for which one test alone is to wait.
+	ldapserver.SharedDirectoryServer389(t)
+	identitytest.Run(t, open389DS)
+}
 
 // TestGenerated389DS compares its answers to generated filters with their meaning.
 func TestGenerated389DS(t *testing.T) {

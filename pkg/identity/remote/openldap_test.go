@@ -13,7 +13,10 @@ import (
 func TestMain(m *testing.M) { ldapserver.Main(m) }
 
 // TestConformanceOpenLDAP runs the suite on OpenLDAP, as deploy/openldap sets it up.
-func TestConformanceOpenLDAP(t *testing.T) { identitytest.Run(t, openOpenLDAP) }
+func TestConformanceOpenLDAP(t *testing.T) {
+	t.Parallel()
+	identitytest.Run(t, openOpenLDAP)
+}
 
 // TestGeneratedOpenLDAP compares its answers to generated filters with their meaning.
 func TestGeneratedOpenLDAP(t *testing.T) {
@@ -23,6 +26,7 @@ func TestGeneratedOpenLDAP(t *testing.T) {
 
 // TestConformancePlainOpenLDAP runs the suite on OpenLDAP with OpenCloud's schema and nothing of this service's.
 func TestConformancePlainOpenLDAP(t *testing.T) {
+	t.Parallel()
 	identitytest.Run(t, func(t *testing.T, rules education.Rules) education.Directory {
 		// Without indexes every search looks at all entries of the server, so these are few.
 		server := ldapserver.ExclusiveOpenLDAP(t, ldapserver.PlainSchema())
