@@ -29,7 +29,8 @@ func TestImportIsNotRefused(t *testing.T) {
 // and that a client which comes back when it was told to is answered.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
-	const rate, waiting, more = 100, 1000, 50
+	// So many more that some find no room even if it takes seconds until all have come.
+	const rate, waiting, more = 100, 1000, 400
 	s := start(t, fmt.Sprint("EDUCATION_LIMIT_RATE=", rate))
 	id, other := s.user(t), s.makeToken(t, "create", "--name", "other", "--all-schools", "--expires", "never")
 	s.eventually(t, other, http.StatusOK)
