@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
@@ -62,7 +63,7 @@ func (p *patient) glanceAtWrites(ctx context.Context) (verdict, error) {
 		if entry == nil {
 			continue
 		}
-		err = p.modify(ctx, entry.DN, wire.ChangeDelete, set.Property("displayName").Attribute, p.throwaways.name())
+		err = p.tryChange(ctx, entry.DN, set.Property("displayName").Attribute)
 		switch code, isResult := wire.CodeOf(err); {
 		case code == wire.ResultInsufficientAccessRights, code == wire.ResultReferral, code == wire.ResultUnwillingToPerform:
 			refusals = append(refusals, fmt.Sprintf("change %s (%s)", set.Name, reason(err)))
@@ -79,6 +80,25 @@ func (p *patient) glanceAtWrites(ctx context.Context) (verdict, error) {
 		return verdict{severity: Note, matter: "It cannot be told without writing whether the account can write: there are no users, classes or schools yet."}, nil
 	}
 	return ok("The account can change entries. Whether it can add, rename and delete them takes throw-away entries."), nil
+}
+
+// doubtfulPauses are the waits before a change is tried again that the account seems to have no right to: 389-DS refuses one by
+// mistake now and then while others write.
+var doubtfulPauses = []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond}
+
+// tryChange deletes a value that no entry has.
+func (p *patient) tryChange(ctx context.Context, dn, attribute string) error {
+	for attempt := 0; ; attempt++ {
+		err := p.modify(ctx, dn, wire.ChangeDelete, attribute, p.throwaways.name())
+		if attempt == len(doubtfulPauses) || !hasCode(err, wire.ResultInsufficientAccessRights) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(doubtfulPauses[attempt]):
+		}
+	}
 }
 
 // anyOf returns an entry of a set, or nil if there is none, or no base for it.
