@@ -119,9 +119,10 @@ func (g *Gate) school(ctx context.Context, externalID string) (string, error) {
 // lookUp asks for a school, and remembers the answer.
 func (g *Gate) lookUp(ctx context.Context, externalID string) (id string, err error) {
 	defer func() {
-		// It runs in a goroutine of its own, where a panic would end the process and not the request.
+		// It runs in a goroutine of its own, where a panic would end the process and not the request. The value may hold a piece
+		// of the request; the stack says where it was raised.
 		if value := recover(); value != nil {
-			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+			err = fmt.Errorf("panic with a value of type %T\n%s", value, debug.Stack())
 		}
 	}()
 	asked := time.Now()
