@@ -2,6 +2,7 @@ package ldapserver
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -72,10 +73,9 @@ func checkIndexes(t *testing.T, server *Server, unindexed string) {
 		}
 		var logged string
 		eventually(t, "the search is in the log", func() bool {
-			// The server answers before it logs that it has.
-			_, logged, _ = strings.Cut(server.Log(t)[before:], " SRCH ")
-			_, result, _ := strings.Cut(logged, "RESULT ")
-			return strings.Contains(result, "\n") // The line is complete.
+			var complete bool
+			logged, complete = loggedSearch(server.Log(t)[before:])
+			return complete
 		})
 		return strings.Contains(logged, unindexed)
 	}
@@ -92,6 +92,23 @@ func checkIndexes(t *testing.T, server *Server, unindexed string) {
 		}
 	}
 	empty(t, server, server.Bases)
+}
+
+var searchStart = regexp.MustCompile(`(conn=\d+ op=\d+ )SRCH `)
+
+// loggedSearch returns what a log says of the first search in it, and whether that is all of it, down to the result. A server
+// answers before it logs that it has, so the result of the operation before may come in between.
+func loggedSearch(log string) (said string, complete bool) {
+	start := searchStart.FindStringSubmatchIndex(log)
+	if start == nil {
+		return "", false
+	}
+	operation, log := log[start[2]:start[3]], log[start[1]:]
+	result := regexp.MustCompile(`(?m)` + operation + `(SEARCH )?RESULT .*\n`).FindStringIndex(log)
+	if result == nil {
+		return "", false
+	}
+	return log[:result[1]], true
 }
 
 // checkIndexesAfterDeletion holds that an entry which loses one value of an attribute is still found by the others, by the
