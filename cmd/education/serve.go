@@ -115,6 +115,7 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 
 	watchers := []func(context.Context){
 		goOn, record.followHangups, func(ctx context.Context) { s.certificates.watch(ctx, logger) },
+		func(ctx context.Context) { adjustCollector(ctx, connections.Open) },
 	}
 	if s.issuers != nil {
 		watchers = append(watchers, s.issuers.Run)

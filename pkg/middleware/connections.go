@@ -56,6 +56,13 @@ func NewConnections(limit int, trusted []netip.Prefix, meters metric.MeterProvid
 	}
 }
 
+// Open returns how many connections are open, 0 if there is no bound.
+func (c *Connections) Open() int {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return len(c.open)
+}
+
 // Listener returns a listener that accepts the connections of another within the bound. The server must call Context
 // and State as the ConnContext and ConnState of http.Server. Connections must be wrapped in TLS outside of it.
 func (c *Connections) Listener(inner net.Listener) net.Listener {

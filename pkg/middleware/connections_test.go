@@ -79,8 +79,9 @@ func (c *client) ask(path string) bool {
 func (c *Connections) awaitOpen(t *testing.T, want int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		got := c.Open()
 		c.mutex.Lock()
-		got, networks := len(c.open), len(c.networks)
+		networks := len(c.networks)
 		c.mutex.Unlock()
 		if got == want && (want > 0 || networks == 0) {
 			return
