@@ -37,7 +37,7 @@ func RunGenerated(t *testing.T, open func(t *testing.T, rules education.Rules) e
 	rules.UsernameMatch = education.UsernameMatchNone
 	s := newSubject(t, open, rules)
 	seed := fromEnvironment(t, variableSeed, uint64(time.Now().UnixNano()))
-	number := fromEnvironment(t, variableFilters, uint64(Effort(500, 2000, 5000)))
+	number := fromEnvironment(t, variableFilters, uint64(Effort(500, 1700, 5000)))
 	t.Logf("%d filters; to see the same ones again, set %s=%d", number, variableSeed, seed)
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), population: make(map[*education.EntitySet][]*known), texts: texts}
 	if slices.Contains(permitted, InvisibleCharactersCount) {
