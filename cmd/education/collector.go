@@ -15,10 +15,10 @@ import (
 const (
 	// garbagePerConnection is how much more there may be for each connection, in bytes.
 	garbagePerConnection = 64 << 10
-	// maxGCPercent bounds it in terms of the memory in use, as GOGC does.
+	// maxGCPercent bounds all garbage in percent of the memory in use, as GOGC does.
 	maxGCPercent = 800
-	// leastLive is what the memory in use is taken for until it is known, and the runtime's least goal.
-	leastLive = 4 << 20
+	// leastInUse is what the memory in use is taken for until the collector has run, and the runtime's least goal.
+	leastInUse = 4 << 20
 	// collectorInterval is how often the number of connections is looked at.
 	collectorInterval = time.Second
 )
@@ -45,14 +45,20 @@ func adjustCollector(ctx context.Context, open func() int) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			set(gcPercent(int(base), readMetric("/gc/heap/live:bytes"), open()))
+			set(gcPercent(int(base), memoryInUse(), open()))
 		}
 	}
 }
 
+// memoryInUse returns what GOGC is a percentage of, in bytes: the heap that was in use when the collector ran last, stacks and
+// global variables (go.dev/doc/gc-guide, GOGC).
+func memoryInUse() uint64 {
+	return readMetric("/gc/heap/live:bytes") + readMetric("/gc/scan/stack:bytes") + readMetric("/gc/scan/globals:bytes")
+}
+
 // gcPercent returns how much garbage there may be, in percent of the memory in use, rounded to tens.
-func gcPercent(base int, live uint64, connections int) int {
-	more := 100 * garbagePerConnection * uint64(connections) / max(live, leastLive)
+func gcPercent(base int, inUse uint64, connections int) int {
+	more := 100 * garbagePerConnection * uint64(connections) / max(inUse, leastInUse)
 	return max(base, min(base+int(more)/10*10, maxGCPercent))
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"runtime/debug"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,7 @@ func TestGCPercent(t *testing.T) {
 	const mebibyte = 1 << 20
 	for _, test := range []struct {
 		base        int
-		live        uint64
+		inUse       uint64
 		connections int
 		want        int
 	}{
@@ -26,8 +27,8 @@ func TestGCPercent(t *testing.T) {
 		{50, 40 * mebibyte, 2000, 360},
 		{1000, 40 * mebibyte, 2000, 1000},
 	} {
-		if got := gcPercent(test.base, test.live, test.connections); got != test.want {
-			t.Errorf("GOGC=%d, %d bytes in use, %d connections: %d, want %d", test.base, test.live, test.connections, got, test.want)
+		if got := gcPercent(test.base, test.inUse, test.connections); got != test.want {
+			t.Errorf("GOGC=%d, %d bytes in use, %d connections: %d, want %d", test.base, test.inUse, test.connections, got, test.want)
 		}
 	}
 }
@@ -57,6 +58,33 @@ func TestAdjustCollector(t *testing.T) {
 			t.Errorf("GOGC is %d at the end, not what it was", got)
 		}
 	})
+}
+
+// TestCollectorOfService holds that the service follows the connections that it has, also if their number has no bound.
+func TestCollectorOfService(t *testing.T) {
+	base := readMetric("/gc/gogc:percent")
+	for _, limit := range []string{"8192", "0"} {
+		s := start(t, t.TempDir(), "EDUCATION_LIMIT_CONNECTIONS="+limit)
+		connections := make([]net.Conn, 500)
+		for i := range connections {
+			var err error
+			if connections[i], err = net.Dial("tcp", s.HTTP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for deadline := time.Now().Add(10 * time.Second); readMetric("/gc/gogc:percent") <= base; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("with EDUCATION_LIMIT_CONNECTIONS=%s and 500 connections GOGC is %d still", limit, base)
+			}
+		}
+		for _, connection := range connections {
+			_ = connection.Close()
+		}
+		s.stop()
+		if got := readMetric("/gc/gogc:percent"); got != base {
+			t.Errorf("after the service GOGC is %d, want %d", got, base)
+		}
+	}
 }
 
 // TestCollectorThatIsOff holds that GOGC=off stays what it is.

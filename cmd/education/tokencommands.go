@@ -122,7 +122,7 @@ func (c *tokenRotateCommand) Validate() (err error) {
 func (c *tokenRotateCommand) Run(ctx context.Context, p *process) error {
 	now := time.Now()
 	token := tokenfile.NewToken()
-	var expires time.Time
+	var expires, oldEnds time.Time
 	err := p.editTokens(ctx, func(d *tokenfile.Document) (err error) {
 		if c.Expires == "" {
 			expires, err = d.SameLife(c.Name, now)
@@ -132,13 +132,18 @@ func (c *tokenRotateCommand) Run(ctx context.Context, p *process) error {
 		if err != nil {
 			return err
 		}
-		return d.Rotate(c.Name, token, now, c.Overlap, expires)
+		oldEnds, err = d.Rotate(c.Name, token, now, c.Overlap, expires)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	return p.handOut(token, c.Name, fmt.Sprintf("The new token %s %s, the old one is valid for %s more. The new one cannot be shown again.",
-		c.Name, ending(expires), c.Overlap))
+	old := "has ended"
+	if !oldEnds.IsZero() {
+		old = ending(oldEnds)
+	}
+	return p.handOut(token, c.Name, fmt.Sprintf("The new token %s %s, the old one %s. The new one cannot be shown again.",
+		c.Name, ending(expires), old))
 }
 
 type tokenRevokeCommand struct {

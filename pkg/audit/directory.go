@@ -69,8 +69,12 @@ func (d recorded) record(ctx context.Context, about concern, carryOut func(conte
 	if recording == nil {
 		return carryOut(ctx)
 	}
+	var foreseen *education.Witness
+	if d.trail.config.Required {
+		foreseen = d.foresee(ctx, &about)
+	}
 	ctx, witness := education.WithWitness(ctx)
-	if err := recording.ask(ctx, about); err != nil {
+	if err := recording.ask(ctx, about, foreseen); err != nil {
 		return nil, err
 	}
 	// Also of a change that panics it is recorded what it was about.
@@ -81,13 +85,42 @@ func (d recorded) record(ctx context.Context, about concern, carryOut func(conte
 	return entity, err
 }
 
-// ask notes that the directory is asked for a change, and records it in required mode.
-func (r *Recording) ask(ctx context.Context, about concern) error {
+// foresee looks up the entities that a change names by keys whose values the record may not hold: should nothing more ever be
+// known of the change, the record says what it was about. Those that are not found are left to the change, which says why.
+func (d recorded) foresee(ctx context.Context, about *concern) *education.Witness {
+	_, seen := education.WithWitness(ctx)
+	look := func(set *education.EntitySet, key education.Key) (id string) {
+		if key.Property == nil || key.Property == set.ID {
+			return key.Value
+		}
+		entity, err := d.Get(ctx, set, education.Key{Property: key.Property, Value: key.Value}, nil)
+		if err != nil {
+			return ""
+		}
+		seen.Found(key, entity)
+		return entity.ID()
+	}
+	look(about.set, about.key)
+	if about.nav != nil {
+		look(about.nav.Target, about.target)
+	}
+	if about.change != nil {
+		for _, link := range about.change.Links {
+			for _, key := range link.Keys {
+				seen.Linked(link.Navigation, look(link.Navigation.Target, key))
+			}
+		}
+	}
+	return seen
+}
+
+// ask notes that the directory is asked for a change, and records it in required mode, with what has been foreseen of it.
+func (r *Recording) ask(ctx context.Context, about concern, foreseen *education.Witness) error {
 	r.asked = true
 	if credential, ok := access.Of(ctx); ok {
 		r.by(credential)
 	}
-	about.describe(&r.line, nil)
+	about.describe(&r.line, foreseen)
 	if !r.trail.config.Required {
 		return nil
 	}
@@ -170,7 +203,10 @@ func (c *concern) newEntity(witness *education.Witness) Entity {
 func (c *concern) links(witness *education.Witness) map[string][]string {
 	links := map[string][]string{}
 	for _, link := range c.change.Links {
-		links[link.Navigation.Name] = idsOf(link.Keys, link.Navigation.Target)
+		// None means that the change takes all links away, so keys that are not known are not left out as if there were none.
+		if ids := idsOf(link.Keys, link.Navigation.Target); len(ids) > 0 || len(link.Keys) == 0 {
+			links[link.Navigation.Name] = ids
+		}
 	}
 	for _, nav := range education.Navigations {
 		// The directory may have found a school that the request did not name.

@@ -7,14 +7,24 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // fileMode is the mode of a file that is made. One that is there keeps its own.
 const fileMode = 0o600
 
+// writePatience is how long the reader of a pipe, a terminal or the like may take for a line. Everybody waits for it, once.
+const writePatience = time.Second
+
+// errStalled says that nobody takes what is written.
+var errStalled = errors.New("the reader of the record takes nothing")
+
 // File is a file to which lines are appended, each by one write(2). It may be renamed or removed at any time, as logrotate
 // does: the next line goes into a new one. What a full disk has taken of a line is taken back, so that no line ever goes on
 // behind the half of another one. Its methods may be called at the same time.
+//
+// Of a file that is no regular one, such as a pipe, nobody may read. A line that it does not take within a second fails, and all
+// others fail at once until it has taken that line after all, whole.
 //
 // A regular file is locked, since taking back needs one writer: a second File for it cannot be opened, in no process.
 type File struct {
@@ -24,6 +34,8 @@ type File struct {
 	file  *os.File
 	// about is the file that was opened, nil for one that has no name to follow and cannot be cut, such as a pipe.
 	about fs.FileInfo
+	// stalled, unless nil, yields how a write ends that has outlasted writePatience.
+	stalled <-chan written
 	// torn says that the file ends within a line.
 	torn bool
 	// stale says that the file is to be opened again, whatever it is called.
@@ -32,6 +44,12 @@ type File struct {
 	appended int
 	syncing  sync.Mutex
 	synced   int
+}
+
+// written is how a write has ended.
+type written struct {
+	octets int
+	err    error
 }
 
 // OpenFile opens the file for appending, and makes it if it is not there.
@@ -68,7 +86,7 @@ func (f *File) open() error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	f.file, f.about, f.stale, f.torn = file, nil, false, false
+	f.file, f.about, f.stale, f.torn, f.stalled = file, nil, false, false, nil
 	if about.Mode().IsRegular() {
 		f.about, f.torn = about, endsWithin(file, about.Size())
 	}
@@ -114,17 +132,59 @@ func (f *File) Append(line []byte) error {
 	if err := f.follow(); err != nil {
 		return err
 	}
+	if err := f.resume(); err != nil {
+		return err
+	}
 	if f.torn {
 		line = append([]byte{'\n'}, line...)
 	}
-	written, err := f.file.Write(line)
-	if err != nil {
-		f.takeBack(int64(written))
-		return err
+	result := f.write(line)
+	if result.err != nil {
+		f.takeBack(int64(result.octets))
+		// What is no regular file may have given way to one.
+		f.stale = f.stale || f.path != "" && f.about == nil && f.stalled == nil
+		return result.err
 	}
 	f.torn = false
 	f.appended++
 	return nil
+}
+
+// resume looks whether a write has ended that had outlasted writePatience. Until then nothing else can be written.
+func (f *File) resume() error {
+	if f.stalled == nil {
+		return nil
+	}
+	select {
+	case result := <-f.stalled:
+		f.stalled, f.torn = nil, result.err != nil && (f.torn || result.octets > 0)
+		return nil
+	default:
+		return errStalled
+	}
+}
+
+// write writes a line, and does not wait for longer than writePatience. A line that is still being written then is neither
+// taken back nor lost.
+func (f *File) write(line []byte) written {
+	if f.about != nil {
+		octets, err := f.file.Write(line)
+		return written{octets, err}
+	}
+	ended := make(chan written, 1)
+	go func(file *os.File) {
+		octets, err := file.Write(line)
+		ended <- written{octets, err}
+	}(f.file)
+	patience := time.NewTimer(writePatience)
+	defer patience.Stop()
+	select {
+	case result := <-ended:
+		return result
+	case <-patience.C:
+		f.stalled = ended
+		return written{0, errStalled}
+	}
 }
 
 // follow opens the file again if it has been told to, or if another file or none has the name.

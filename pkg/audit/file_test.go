@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // openFile opens a file for a test, which ends with closing it.
@@ -271,4 +273,76 @@ func TestFileRotatesUnderLoad(t *testing.T) {
 	if got := len(slices.Compact(all)); got != writers*lines {
 		t.Errorf("got %d lines, want %d", got, writers*lines)
 	}
+}
+
+// TestNobodyReads holds that a pipe which nobody reads keeps a writer waiting once, and that every line that was not refused, and
+// the one that it waited with, is there whole when somebody does.
+func TestNobodyReads(t *testing.T) {
+	t.Parallel()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := Stream(writer)
+	line := func(i int) string { return fmt.Sprintf("%0999d", i) }
+	var want []string
+	number := 0
+	for ; err == nil && number < 1000; number++ { // A pipe holds 64 KiB (pipe(7)).
+		want = append(want, line(number))
+		err = f.Append([]byte(line(number) + "\n"))
+	}
+	if !errors.Is(err, errStalled) {
+		t.Fatalf("a full pipe: %v", err)
+	}
+	begin := time.Now()
+	const more = 60
+	for range more {
+		if err := f.Append([]byte("refused\n")); !errors.Is(err, errStalled) {
+			t.Fatalf("a full pipe: %v", err)
+		}
+	}
+	if took := time.Since(begin); took > more*writePatience/2 {
+		t.Errorf("%d further lines waited for %v", more, took)
+	}
+	var got []byte
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		got, err = io.ReadAll(reader)
+		done <- err
+	}()
+	want = append(want, "last")
+	for deadline := time.Now().Add(10 * time.Second); f.Append([]byte("last\n")) != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a pipe that is read takes no line")
+		}
+	}
+	if err := errors.Join(f.Close(), writer.Close(), <-done, reader.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(strings.TrimSuffix(string(got), "\n"), "\n"); !slices.Equal(lines, want) {
+		t.Errorf("got %d lines, want %d", len(lines), len(want))
+	}
+}
+
+// TestFileInPlaceOfADevice holds that a file is written which takes the name of something that could not be written.
+func TestFileInPlaceOfADevice(t *testing.T) {
+	t.Parallel()
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skip("there is no device that is always full:", err)
+	}
+	path := filepath.Join(t.TempDir(), "audit")
+	if err := os.Symlink(full, path); err != nil {
+		t.Fatal(err)
+	}
+	f := openFile(t, path)
+	if err := f.Append([]byte("a\n")); err == nil {
+		t.Error("a full device takes a line")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, f, "b")
+	wantContent(t, path, "b\n")
 }

@@ -203,8 +203,9 @@ func (r *Recording) aim(trusted bool) {
 	case line.Verb == Create:
 		// What was to be made is one of the targets, linked to the entity in the path.
 		line.Set, line.Entity = nav.Target.Name, Entity{}
-		if inverse := nav.Inverse(); inverse != nil {
-			line.Links = map[string][]string{inverse.Name: idsOf([]education.Key{address.Key}, nav.Owner)}
+		ids := idsOf([]education.Key{address.Key}, nav.Owner)
+		if inverse := nav.Inverse(); inverse != nil && len(ids) > 0 {
+			line.Links = map[string][]string{inverse.Name: ids}
 		}
 		return
 	}

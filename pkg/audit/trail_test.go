@@ -90,6 +90,14 @@ func (d *directory) do(ctx context.Context) (*education.Entity, error) {
 	return d.answer(ctx)
 }
 
+// Get knows one user, and nobody else.
+func (d *directory) Get(_ context.Context, set *education.EntitySet, key education.Key, _ *odata.Query) (*education.Entity, error) {
+	if set == education.Users && key.Property == set.HumanKey && key.Value == "max" {
+		return aUser(), nil
+	}
+	return nil, odata.Errorf(odata.ItemNotFound, "", canary)
+}
+
 func (d *directory) Create(ctx context.Context, _ *education.EntitySet, _ *education.Change) (*education.Entity, error) {
 	return d.do(ctx)
 }
@@ -564,6 +572,66 @@ func TestRequired(t *testing.T) {
 	b.ask, b.status = nil, http.StatusForbidden
 	b.serve(http.MethodDelete)
 	wantOutcomes(t, b, Refused)
+}
+
+// TestRequiredNames shows that the line before a change names entities by their ids, whatever the request calls them, and leaves
+// out whom nobody knows.
+func TestRequiredNames(t *testing.T) {
+	t.Parallel()
+	members := education.NavigationOf(education.Classes, "members")
+	class := education.Key{Property: education.Classes.ID, Value: schoolID}
+	newClass, err := education.DecodeChange(education.Classes, education.CreateEntity, []byte(`{"displayName": "5a", "classification": "class",
+		"members@odata.bind": ["/users/max", "/users/nobody"], "schools@odata.bind": ["/schools/nowhere"]}`), education.Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		ask  func(ctx context.Context, d education.Directory) error
+		want map[string]any
+	}{
+		"delete": {
+			func(ctx context.Context, d education.Directory) error {
+				return d.Delete(ctx, education.Users, byName("max"))
+			},
+			map[string]any{"id": userID, "externalId": "4711"},
+		},
+		"delete of nobody": {
+			func(ctx context.Context, d education.Directory) error {
+				return d.Delete(ctx, education.Users, byName("nobody"))
+			},
+			map[string]any{"key": "onPremisesSamAccountName"},
+		},
+		"add a member": {
+			func(ctx context.Context, d education.Directory) error {
+				return d.AddRef(ctx, members, class, byName("max"))
+			},
+			map[string]any{"id": schoolID, "target": map[string]any{"id": userID, "externalId": "4711"}},
+		},
+		"create": {
+			func(ctx context.Context, d education.Directory) error {
+				_, err := d.Create(ctx, education.Classes, newClass)
+				return err
+			},
+			map[string]any{"links": map[string]any{"members": []any{userID}}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(true)
+			b.ask = test.ask
+			b.serve(http.MethodPost)
+			begun := b.store.take(t)[0]
+			got := map[string]any{}
+			for _, member := range []string{"id", "externalId", "key", "target", "links"} {
+				if value, ok := begun[member]; ok {
+					got[member] = value
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" || begun["outcome"] != Begun {
+				t.Errorf("%s (-want +got):\n%s", begun["outcome"], diff)
+			}
+		})
+	}
 }
 
 // TestRequiredRefusesChanges shows that nothing is changed as long as its beginning cannot be recorded.

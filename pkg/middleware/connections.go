@@ -45,7 +45,7 @@ type connection struct {
 	place *list.Element
 }
 
-// NewConnections returns a bound on the number of connections, or none if the limit is 0.
+// NewConnections returns a bound on the number of connections, or with the limit 0 one that only counts them.
 func NewConnections(limit int, trusted []netip.Prefix, meters metric.MeterProvider) *Connections {
 	// A meter that has an error returns an instrument that does nothing; the name is constant, so there is none.
 	refused, _ := meters.Meter("github.com/opencloud-eu/education/pkg/middleware").Int64Counter("education.http.connections.closed",
@@ -56,7 +56,7 @@ func NewConnections(limit int, trusted []netip.Prefix, meters metric.MeterProvid
 	}
 }
 
-// Open returns how many connections are open, 0 if there is no bound.
+// Open returns how many connections are open.
 func (c *Connections) Open() int {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -65,12 +65,7 @@ func (c *Connections) Open() int {
 
 // Listener returns a listener that accepts the connections of another within the bound. The server must call Context
 // and State as the ConnContext and ConnState of http.Server. Connections must be wrapped in TLS outside of it.
-func (c *Connections) Listener(inner net.Listener) net.Listener {
-	if c.limit == 0 {
-		return inner
-	}
-	return listener{inner, c}
-}
+func (c *Connections) Listener(inner net.Listener) net.Listener { return listener{inner, c} }
 
 type listener struct {
 	net.Listener
@@ -96,8 +91,8 @@ func (c *Connections) add(accepted net.Conn) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	added := &connection{Conn: accepted, of: c, network: c.networkOf(accepted)}
-	full := len(c.open) >= c.limit
-	hasShare := added.network.IsValid() && c.networks[added.network] >= max(1, c.limit/2)
+	full := c.limit > 0 && len(c.open) >= c.limit
+	hasShare := c.limit > 0 && added.network.IsValid() && c.networks[added.network] >= max(1, c.limit/2)
 	if (full || hasShare) && !c.closeIdle(added.network, hasShare) {
 		c.count("new")
 		return false

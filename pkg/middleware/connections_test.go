@@ -209,13 +209,20 @@ func TestConnectionsAreForgotten(t *testing.T) {
 	connections.awaitOpen(t, 0)
 }
 
+// TestConnectionsOff holds that connections without a bound are counted, and that none gives way.
 func TestConnectionsOff(t *testing.T) {
 	t.Parallel()
 	connections, address := bounded(t, 0, false)
+	var clients []*client
 	for range 20 {
-		if c := dial(t, address, "127.0.0.1"); !c.ask("/wait") {
+		clients = append(clients, dial(t, address, "127.0.0.1"))
+	}
+	connections.awaitOpen(t, len(clients))
+	for _, c := range clients {
+		if !c.ask("/") {
 			t.Fatal("no answer")
 		}
+		_ = c.Close()
 	}
 	connections.awaitOpen(t, 0)
 }

@@ -47,10 +47,8 @@ func otherProcess() bool {
 }
 
 // flood sends requests over many connections, each as soon as the one before is answered, and pays no heed to Retry-After. It
-// prints how many answers of each status it has had when its standard input ends. It is nice, so that what others feel of it
-// is what the service does for it.
+// prints how many answers of each status it has had when its standard input ends.
 func flood(target []string) {
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
 	body := ""
 	if target[1] == http.MethodPatch {
 		body = `{"givenName":"Max"}`
@@ -140,12 +138,9 @@ func beside(t testing.TB, variable, value string, wrapper ...string) (stdout *bu
 }
 
 // latencies sends a request every few milliseconds, each when the one before is answered, and returns how long the answers
-// took. Every answer must be 200. Its thread goes before all others, where that is permitted, and waits in the kernel:
-// tenants do not run on the service's machine, so that their waiting for one of its processors is none of what is measured.
+// took. Every answer must be 200.
 func latencies(t testing.TB, address, path, token string, samples int) []time.Duration {
 	t.Helper()
-	runtime.LockOSThread() // And never unlocked: the thread ends with its goroutine.
-	precede(t)
 	socket := dialBlocking(t, address)
 	defer func() { _ = syscall.Close(int(socket)) }()
 	reader := bufio.NewReader(socket)
@@ -200,13 +195,14 @@ func dialBlocking(t testing.TB, address string) blocking {
 	return blocking(socket)
 }
 
-// precede has the calling thread run before all that are not as urgent (sched(7), SCHED_FIFO), if it may.
-func precede(t testing.TB) {
-	t.Helper()
-	const fifo, priority = 1, int32(1)
-	if _, _, errno := syscall.Syscall(syscall.SYS_SCHED_SETSCHEDULER, 0, fifo, uintptr(unsafe.Pointer(&[]int32{priority}[0]))); errno != 0 {
-		t.Log("the client waits for processors like all others: ", errno)
-	}
+// precede has the calling goroutine, and the thread that ends with it, run before all that are not as urgent (sched(7),
+// SCHED_FIFO), and reports whether it may.
+func precede() bool {
+	runtime.LockOSThread()
+	const fifo = 1
+	priority := int32(1)
+	_, _, errno := syscall.Syscall(syscall.SYS_SCHED_SETSCHEDULER, 0, fifo, uintptr(unsafe.Pointer(&priority)))
+	return errno == 0
 }
 
 // BenchmarkFlood has tenant A flood the service over 2,000 connections, and measures what tenant B, with one connection and one
@@ -217,6 +213,8 @@ func precede(t testing.TB) {
 //   - machine-ratio: the same ratio for the server that does nothing.
 //   - health-p99-ms: /healthz during the flood.
 //   - admitted-per-s, refused-per-s: answers to A.
+//   - urgent: 1 if B's client goes before all other processes and the flood has what they leave, since neither runs on the
+//     service's machine elsewhere. Without the right to that it is 0, and what B waits for its own turn is in the figures.
 //   - cores: the processors that the service has had during the flood. Where others use this machine, too, it may be that it
 //     wanted more.
 //   - anon-MiB: how far the flood makes the service's own memory grow.
@@ -262,7 +260,11 @@ type flooded struct {
 // measure measures without and with a flood.
 func (f *flooded) measure(b *testing.B, target string) {
 	b.Helper()
-	const samples = 400
+	const samples = 1000
+	urgent := 0.
+	if precede() {
+		urgent = 1
+	}
 	both := func() (service, plain time.Duration) {
 		var all [2][]time.Duration
 		for range samples / 50 {
@@ -284,6 +286,7 @@ func (f *flooded) measure(b *testing.B, target string) {
 	after, used := f.server.memory(b, "VmRSS"), f.server.processorTime(b)-usedBefore
 	answers, seconds := end(), time.Since(begin).Seconds()
 	admitted, refused := countAnswers(b, answers)
+	b.ReportMetric(urgent, "urgent")
 	ratio := func(a, b time.Duration) float64 { return float64(a) / float64(b) }
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	b.ReportMetric(milliseconds(alone), "alone-p99-ms")
@@ -324,10 +327,13 @@ func countAnswers(t testing.TB, printed string) (admitted, refused float64) {
 		if err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		if status == "200" {
+		switch status {
+		case "200":
 			admitted += float64(count)
-		} else {
+		case "401", "429", "503":
 			refused += float64(count)
+		default:
+			t.Errorf("%d answers to the flood are %s", count, status)
 		}
 	}
 	if admitted+refused == 0 {

@@ -188,11 +188,12 @@ func (d *Document) Revoke(name string) error {
 }
 
 // Rotate gives a credential a further token, which is valid until expires. Those that it has are valid for the length of
-// overlap, or less if they expire before; those that have expired are forgotten.
-func (d *Document) Rotate(name, token string, now time.Time, overlap time.Duration, expires time.Time) error {
+// overlap, or less if they expire before; those that have expired are forgotten. oldEnds is when the last of the others expires,
+// the zero time if there is none.
+func (d *Document) Rotate(name, token string, now time.Time, overlap time.Duration, expires time.Time) (oldEnds time.Time, err error) {
 	i := d.find(name)
 	if i < 0 {
-		return unknown(name)
+		return time.Time{}, unknown(name)
 	}
 	end := now.Add(overlap).UTC().Truncate(time.Second)
 	var tokens []Token
@@ -202,10 +203,13 @@ func (d *Document) Rotate(name, token string, now time.Time, overlap time.Durati
 		}
 		if old.valid(now) {
 			tokens = append(tokens, old)
+			if old.Expires.After(oldEnds) {
+				oldEnds = old.Expires
+			}
 		}
 	}
 	d.Credentials[i].Tokens = append(tokens, newToken(token, now, expires))
-	return nil
+	return oldEnds, nil
 }
 
 // SameLife returns when a token that is made now expires if it is to last as long as the newest one of a name was made for. It

@@ -179,16 +179,22 @@ func TestDocument(t *testing.T) {
 	credential.Name = "sYNC"
 	fails("a name in another case", document.Create(credential, "x", now, time.Time{}))
 	fails("revoking what is not there", document.Revoke("other"))
-	fails("rotating what is not there", document.Rotate("other", "x", now, 0, time.Time{}))
+	_, err := document.Rotate("other", "x", now, 0, time.Time{})
+	fails("rotating what is not there", err)
+	rotate := func(token string, overlap time.Duration, expires, want time.Time) {
+		t.Helper()
+		got, err := document.Rotate("sync", token, now, overlap, expires)
+		if err != nil || !got.Equal(want.Truncate(time.Second)) {
+			t.Fatalf("the rotation to the %s token: the old one ends at %v, %v; want %v", token, got, err, want)
+		}
+	}
 
 	now = now.Add(80 * day)
 	expires, err := document.SameLife("sync", now)
 	if want := now.Add(90 * day).Truncate(time.Second); err != nil || expires.Truncate(time.Second).Sub(want).Abs() > time.Second {
 		t.Errorf("a life as long as the last one ends at %v, %v; want %v", expires, err, want)
 	}
-	if err := document.Rotate("sync", "second", now, day, expires); err != nil {
-		t.Fatal(err)
-	}
+	rotate("second", day, expires, now.Add(day))
 	states := func(at time.Time) (states []State) {
 		t.Helper()
 		if err := document.check(); err != nil {
@@ -207,16 +213,12 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	// An overlap makes no token last longer than it would have.
-	if err := document.Rotate("sync", "third", now, 365*day, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	rotate("third", 365*day, time.Time{}, expires)
 	if diff := cmp.Diff([]State{Expired, Expired, Active}, states(now.Add(91*day))); diff != "" {
 		t.Errorf("after the second rotation (-want +got):\n%s", diff)
 	}
 	// Without an overlap the former ones are gone at once.
-	if err := document.Rotate("sync", "fourth", now, 0, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	rotate("fourth", 0, time.Time{}, time.Time{})
 	if diff := cmp.Diff([]State{Active}, states(now)); diff != "" {
 		t.Errorf("after the third rotation (-want +got):\n%s", diff)
 	}

@@ -229,7 +229,10 @@ func TestFile(t *testing.T) {
 		s.want(file, other, access.ErrUnknown)
 	}
 
-	s.edit(func(d *Document) error { return d.Rotate("sync", next, s.time, time.Hour, s.time.Add(90*24*time.Hour)) })
+	s.edit(func(d *Document) error {
+		_, err := d.Rotate("sync", next, s.time, time.Hour, s.time.Add(90*24*time.Hour))
+		return err
+	})
 	s.pass()
 	s.want(file, token, nil)
 	s.want(file, next, nil)
@@ -257,7 +260,7 @@ func TestFileKnowsNewTokensAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.want(file, token, nil)
-	s.edit(func(d *Document) error { return d.Rotate("a", next, s.time, time.Hour, time.Time{}) })
+	s.edit(func(d *Document) error { _, err := d.Rotate("a", next, s.time, time.Hour, time.Time{}); return err })
 	s.want(file, next, nil)
 	s.want(file, token, nil)
 	looked := file.tokens.latest.Load()

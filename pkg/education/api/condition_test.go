@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
@@ -265,5 +266,31 @@ func TestMetadataLevels(t *testing.T) {
 	s.must(t, http.StatusNotFound, "GET", "/users/x", "")
 	if got := s.must(t, http.StatusOK, "GET", "/users/max", "").Body.String(); !strings.Contains(got, `"Max"`) {
 		t.Errorf("a refused write has left %s", got)
+	}
+}
+
+// TestWriteWithoutRead holds that whoever may write and not read gets no entity from a write, whatever it prefers.
+func TestWriteWithoutRead(t *testing.T) {
+	t.Parallel()
+	for _, rules := range []education.Rules{contract, compatible} {
+		s := newService(newDirectory(t, rules), rules)
+		s.send("POST", "/users", `{"displayName":"canary","onPremisesSamAccountName":"a"}`)
+		for _, row := range []struct{ method, path, body string }{
+			{"PATCH", "/users/a", `{}`},
+			{"PATCH", "/users/a", `{"surname":"B"}`},
+			{"POST", "/users", `{"displayName":"canary","onPremisesSamAccountName":"b"}`},
+		} {
+			for _, prefer := range []string{"", "return=representation"} {
+				r := httptest.NewRequest(row.method, "http://education.example"+root+row.path, strings.NewReader(strings.ReplaceAll(row.body, `"b"`, `"b`+prefer+`"`)))
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set("Prefer", prefer)
+				r = r.WithContext(access.With(r.Context(), &access.Credential{Verbs: access.Write | access.Delete, AllSchools: true}))
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, r)
+				if w.Code != http.StatusNoContent || w.Body.Len() > 0 || w.Header().Get("OData-EntityId") == "" {
+					t.Errorf("%s %s, Prefer: %s: got %d, %v, %s", row.method, row.path, prefer, w.Code, w.Header(), w.Body)
+				}
+			}
+		}
 	}
 }

@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 	"strings"
+
+	"github.com/opencloud-eu/education/pkg/access"
 )
 
 // Preferences that requests may state (RFC 7240).
@@ -35,8 +37,12 @@ func applied(w http.ResponseWriter, name, value string) {
 }
 
 // statusOfWrite returns the status of a successful write: the one it has by itself, unless the client prefers to get the
-// entity or not to get it. A preference that is neither is one that the service does not honour (RFC 7240, section 2).
+// entity or not to get it. A preference that is neither is one that the service does not honour (RFC 7240, section 2). A
+// credential that may not read never gets the entity, or a change of nothing would read it.
 func statusOfWrite(w http.ResponseWriter, r *http.Request, status int) int {
+	if credential, ok := access.Of(r.Context()); !ok || !credential.Verbs.Include(access.Read) {
+		return http.StatusNoContent
+	}
 	switch wanted, _ := preference(r, preferReturn); wanted {
 	case returnMinimal:
 		applied(w, preferReturn, wanted)
