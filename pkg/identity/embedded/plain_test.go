@@ -56,5 +56,5 @@ func TestConformancePlain(t *testing.T) {
 			t.Fatal(err)
 		}
 		return directory
-	}, identitytest.NoNotes)
+	}, identitytest.NoNotes, identitytest.Brief)
 }
