@@ -368,6 +368,7 @@ func sessionsOf(log, account string) string {
 // TestLeftovers holds that what a killed examination has left is removed, and nothing that only looks a little like it.
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
+	skipInShortMode(t)
 	server, admin := startServer(t)
 	populate(t, admin, server.Bases)
 	const marker = "a throw-away entry of education doctor, which may be deleted"
@@ -449,6 +450,7 @@ func TestServerDies(t *testing.T) {
 // TestIncompleteIndex gives a server an index while it is stopped, which nobody builds.
 func TestIncompleteIndex(t *testing.T) {
 	t.Parallel()
+	skipInShortMode(t)
 	server, admin := startServer(t)
 	replace(t, admin, database, "olcDbIndex", "objectClass eq")
 	populate(t, admin, server.Bases)
@@ -474,6 +476,7 @@ func TestIncompleteIndex(t *testing.T) {
 // TestTogether examines several servers.
 func TestTogether(t *testing.T) {
 	t.Parallel()
+	skipInShortMode(t)
 	server, admin := startServer(t)
 	stranger, _ := startServer(t)
 	populate(t, admin, server.Bases)

@@ -70,6 +70,14 @@ func add(t *testing.T, admin *ldap.Conn, dn string, attributes map[string][]stri
 	}
 }
 
+// skipInShortMode leaves out what is about servers, and has the doctor run nothing side by side that TestOpenLDAP does not.
+func skipInShortMode(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a long case")
+	}
+}
+
 // populate adds a school, a user of it and a class with that user, as the service and OpenCloud both can read them.
 func populate(t *testing.T, admin *ldap.Conn, bases ldapserver.Bases) {
 	t.Helper()

@@ -26,6 +26,7 @@ func relayed(t *testing.T, server *ldapserver.Server, fault faultproxy.Fault) do
 // TestTimeLimit examines servers that end the search for all entries of a set, because of a time limit or of something else.
 func TestTimeLimit(t *testing.T) {
 	t.Parallel()
+	skipInShortMode(t)
 	server, admin := startServer(t)
 	populate(t, admin, server.Bases)
 	for name, test := range map[string]struct {
@@ -72,6 +73,7 @@ func endsLists(base string, code wire.ResultCode) faultproxy.Fault {
 // TestClock examines servers whose clocks are right or wrong, and that say the time in the way of OpenLDAP or of 389-DS.
 func TestClock(t *testing.T) {
 	t.Parallel()
+	skipInShortMode(t)
 	server, admin := startServer(t)
 	populate(t, admin, server.Bases)
 	for _, test := range []struct {

@@ -52,6 +52,7 @@ func empty(t *testing.T, admin *ldap.Conn, suffix string) {
 // TestReplicas examines two providers that replicate each other, and again when they no longer do.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
+	skipInShortMode(t)
 	first, firstAdmin := startServer(t)
 	second, secondAdmin := startServer(t)
 	empty(t, secondAdmin, second.Suffix)
