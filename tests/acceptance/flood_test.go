@@ -109,7 +109,8 @@ func servePlain() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// beside runs this program as another process. end ends it and returns what it prints from then on.
+// beside runs this program as another process, by means of the wrapper if there is one. end ends it and returns what it prints
+// from then on.
 func beside(t testing.TB, variable, value string, wrapper ...string) (stdout *bufio.Reader, end func() string) {
 	t.Helper()
 	words := append(wrapper, os.Args[0])
