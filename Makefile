@@ -8,8 +8,8 @@ SOAKTIME ?= 10m
 RACE_PACKAGES := ./pkg/...
 
 # Suites that are left out there, and that `make test` and `make racewhole` run: they run the code that the conformance suite
-# runs on the directory in the process, with LDAP (TestConformanceEmbedded) and without it, or ask one thing after the other.
-RACE_SKIP := ^TestConformance(389DS|LDAP|OpenLDAP|PlainOpenLDAP|OpenCloudNames)$$|^Test(Generated.*|DirectoryServer389|MoveTo389|Isolation)$$
+# runs on the directory in the process (TestConformanceStore, Plain and, over LDAP, Embedded), or ask one thing after the other.
+RACE_SKIP := ^TestConformance(OpenLDAP|PlainOpenLDAP)$$|^Test(Generated.*|Isolation)$$
 
 # How many tests of a package run at the same time. Most of them wait for a server, a disk or a time-out, so they are more
 # than there are cores.

@@ -28,11 +28,11 @@ func TestConformanceOpenCloudNames(t *testing.T) {
 	t.Run("before", func(t *testing.T) {
 		identitytest.Run(t, func(t *testing.T, rules education.Rules) education.Directory {
 			return open(t, plainStore{opencloudnames.Operations{Operations: openStore(t, t.TempDir())}}, true, rules)
-		}, identitytest.NoNotes, identitytest.Brief)
+		}, identitytest.NoNotes)
 	})
 	t.Run("after", func(t *testing.T) {
 		identitytest.Run(t, func(t *testing.T, rules education.Rules) education.Directory {
 			return open(t, opencloudnames.Operations{Operations: openStore(t, t.TempDir())}, false, rules)
-		}, identitytest.Brief)
+		})
 	})
 }

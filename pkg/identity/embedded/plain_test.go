@@ -43,9 +43,6 @@ func knowsPlainly(attribute wire.Attribute) error {
 // TestConformancePlain runs the suite on a directory that has nothing but what OpenCloud sets up: unique values are looked
 // up before they are written, and stamps take the place of revisions.
 func TestConformancePlain(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a long case: in short mode, pkg/identity/remote runs the suite on a plain directory")
-	}
 	identitytest.Run(t, func(t *testing.T, rules education.Rules) education.Directory {
 		store := openStore(t, t.TempDir())
 		directory, err := identity.New(identity.Config{
@@ -56,5 +53,5 @@ func TestConformancePlain(t *testing.T) {
 			t.Fatal(err)
 		}
 		return directory
-	}, identitytest.NoNotes, identitytest.Brief)
+	}, identitytest.NoNotes)
 }

@@ -170,7 +170,7 @@ func testRacingMoves(s *subject) {
 // of them must be left.
 func testRacingMembers(s *subject) {
 	const writers, each = 8, 10
-	steps := s.effort(20, 30, 60)
+	steps := Effort(20, 30, 60)
 	people := s.createMany(users, make([]fields, writers*each))
 	for _, nav := range []*education.Navigation{classMembers, classTeachers} {
 		class := s.create(classes, nil)
@@ -288,7 +288,7 @@ func testRacingList(s *subject) {
 			}
 		})
 	}
-	for range s.effort(5, 8, 15) {
+	for range Effort(5, 8, 15) {
 		ids := s.idsWhile(stop, &others)
 		if len(slices.Compact(slices.Clone(ids))) != len(ids) {
 			s.Error("an entity came twice")

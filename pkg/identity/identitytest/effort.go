@@ -20,11 +20,3 @@ func Effort(short, usual, thorough int) int {
 		return usual
 	}
 }
-
-// effort is Effort, with the numbers of short mode where the suite is to be brief.
-func (s *subject) effort(short, usual, thorough int) int {
-	if s.brief {
-		usual = short
-	}
-	return Effort(short, usual, thorough)
-}

@@ -36,9 +36,8 @@ func RunGenerated(t *testing.T, open func(t *testing.T, rules education.Rules) e
 	rules := manySchools
 	rules.UsernameMatch = education.UsernameMatchNone
 	s := newSubject(t, open, rules)
-	s.brief = slices.Contains(permitted, Brief)
 	seed := fromEnvironment(t, variableSeed, uint64(time.Now().UnixNano()))
-	number := fromEnvironment(t, variableFilters, uint64(s.effort(500, 1700, 5000)))
+	number := fromEnvironment(t, variableFilters, uint64(Effort(500, 2000, 5000)))
 	t.Logf("%d filters; to see the same ones again, set %s=%d", number, variableSeed, seed)
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), population: make(map[*education.EntitySet][]*known), texts: texts}
 	if slices.Contains(permitted, InvisibleCharactersCount) {

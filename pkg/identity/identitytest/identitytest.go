@@ -19,7 +19,7 @@ type conformanceTest struct {
 	run   func(s *subject)
 }
 
-// Difference is a reason why the suite does not ask everything of a directory.
+// Difference is a reason why a directory does not keep a promise of the suite.
 type Difference string
 
 // The differences that are permitted.
@@ -36,9 +36,6 @@ const (
 	// ligatures or letters of full width, is found only as it is written or as RFC 4518, section 2.3 would have it. 389-DS
 	// compares characters as they are. It concerns RunGenerated.
 	WaysOfWritingCount Difference = "ways of writing a character count"
-	// Brief: another suite runs the same code of the service with the usual numbers, or the server is slow. All promises are
-	// tried, with the numbers of short mode, unless make thorough asks for its own.
-	Brief Difference = "others of its kind are asked at length"
 )
 
 // leftOut lists the tests that a difference leaves out.
@@ -73,9 +70,7 @@ func Run(t *testing.T, open func(t *testing.T, rules education.Rules) education.
 	for _, test := range all {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSubject(t, open, test.rules)
-			s.brief = slices.Contains(permitted, Brief)
-			test.run(s)
+			test.run(newSubject(t, open, test.rules))
 		})
 	}
 }

@@ -17,8 +17,8 @@ func testEmptyList(s *subject) {
 // in one entry. Both are about the same users, because making these is most of the work.
 func testLongLists(s *subject) {
 	school := s.create(schools, nil)
-	// Several pages, and in make thorough more than 389-DS returns to whoever has no right to more (2,000).
-	bodies := make([]fields, s.effort(600, 1100, 5000))
+	// More than 389-DS returns to whoever has no right to more (2,000), and several pages.
+	bodies := make([]fields, Effort(600, 2200, 5000))
 	for i := range bodies {
 		if i%2 == 0 {
 			bodies[i] = fields{"schools@odata.bind": bind(school)}
@@ -27,7 +27,7 @@ func testLongLists(s *subject) {
 	people := s.createMany(users, bodies)
 	s.each("a long list is complete", func(s *subject) { s.checkLongList(school, people) })
 	// More than OpenLDAP keeps in the entry itself, as deploy/openldap sets it up (1,000).
-	s.each("a class lists all of its many members", func(s *subject) { s.checkManyMembers(people[:s.effort(400, 1050, 1200)]) })
+	s.each("a class lists all of its many members", func(s *subject) { s.checkManyMembers(people[:Effort(400, 1200, 1200)]) })
 }
 
 // checkLongList lists all users, of whom every other one is in the school.

@@ -324,7 +324,7 @@ func testSpecialCharacters(s *subject) {
 	for _, set := range education.EntitySets {
 		s.each(set.Name, func(s *subject) {
 			texts := specialTexts()
-			for i := 0; i < len(texts); i += s.effort(5, 1, 1) {
+			for i := 0; i < len(texts); i += Effort(5, 1, 1) {
 				text := texts[i]
 				s.checkText(set, func(property *education.Property) string { return text })
 			}

@@ -12,7 +12,7 @@ var revisionTests = []conformanceTest{
 }
 
 // rounds is how often two changes meet.
-func (s *subject) rounds() int { return s.effort(5, 20, 20) }
+func (s *subject) rounds() int { return Effort(5, 20, 20) }
 
 func testGivenWhileJoining(s *subject) {
 	school := s.create(schools, nil)

@@ -43,8 +43,6 @@ type subject struct {
 	*testing.T
 	directory education.Directory
 	rules     education.Rules
-	// brief says that the suite is Brief.
-	brief bool
 	// ctx is the context of every call, with the credential of whoever calls.
 	ctx context.Context
 	// ahead is how far the clock of the rules is ahead of the real one.

@@ -28,7 +28,7 @@ const (
 // TestConformanceEmbedded runs the suite on the embedded directory, over its LDAP listener.
 func TestConformanceEmbedded(t *testing.T) {
 	t.Parallel()
-	identitytest.Run(t, openEmbedded, identitytest.Brief) // pkg/identity/embedded asks it at length.
+	identitytest.Run(t, openEmbedded)
 }
 
 // TestGeneratedEmbedded compares its answers to generated filters with their meaning.

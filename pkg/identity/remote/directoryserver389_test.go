@@ -14,13 +14,13 @@ func TestConformance389DS(t *testing.T) {
 	t.Parallel()
 	// It takes a while to start, for which one test alone is to wait.
 	ldapserver.SharedDirectoryServer389(t)
-	identitytest.Run(t, open389DS, identitytest.Brief)
+	identitytest.Run(t, open389DS)
 }
 
 // TestGenerated389DS compares its answers to generated filters with their meaning.
 func TestGenerated389DS(t *testing.T) {
 	t.Parallel()
-	identitytest.RunGenerated(t, open389DS, identitytest.InvisibleCharactersCount, identitytest.WaysOfWritingCount, identitytest.Brief)
+	identitytest.RunGenerated(t, open389DS, identitytest.InvisibleCharactersCount, identitytest.WaysOfWritingCount)
 }
 
 // Test389DSPasswords binds with passwords that the server hashes itself, and with hashes, which deploy/389ds lets it keep.

@@ -31,7 +31,7 @@ func TestConformancePlainOpenLDAP(t *testing.T) {
 		// Without indexes every search looks at all entries of the server, so these are few.
 		server := ldapserver.ExclusiveOpenLDAP(t, ldapserver.PlainSchema())
 		return openBases(t, server, server.Bases, rules)
-	}, identitytest.NoNotes, identitytest.InvisibleCharactersCount, identitytest.Brief)
+	}, identitytest.NoNotes, identitytest.InvisibleCharactersCount)
 }
 
 // TestConformanceOpenCloudNames runs the suite on OpenLDAP with a tree as OpenCloud writes it: before 'education migrate', in a
@@ -41,20 +41,20 @@ func TestConformanceOpenCloudNames(t *testing.T) {
 		t.Skip("a long case")
 	}
 	t.Run("before", func(t *testing.T) {
-		identitytest.Run(t, openPlainOpenCloudTree, identitytest.NoNotes, identitytest.InvisibleCharactersCount, identitytest.Brief)
+		identitytest.Run(t, openPlainOpenCloudTree, identitytest.NoNotes, identitytest.InvisibleCharactersCount)
 	})
 	t.Run("after", func(t *testing.T) {
 		identitytest.Run(t, func(t *testing.T, rules education.Rules) education.Directory {
 			server := ldapserver.SharedOpenLDAP(t)
 			return openOpenCloudTree(t, server, server.Subtree(t), rules)
-		}, identitytest.Brief)
+		})
 	})
 }
 
 // TestGeneratedOpenCloudNames compares the answers before 'education migrate' to generated filters with their meaning.
 func TestGeneratedOpenCloudNames(t *testing.T) {
 	t.Parallel()
-	identitytest.RunGenerated(t, openPlainOpenCloudTree, identitytest.InvisibleCharactersCount, identitytest.Brief)
+	identitytest.RunGenerated(t, openPlainOpenCloudTree, identitytest.InvisibleCharactersCount)
 }
 
 // openPlainOpenCloudTree returns a directory whose schema and entries are OpenCloud's.
