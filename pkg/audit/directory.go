@@ -90,9 +90,6 @@ func (d recorded) record(ctx context.Context, about concern, carryOut func(conte
 func (d recorded) foresee(ctx context.Context, about *concern) *education.Witness {
 	_, seen := education.WithWitness(ctx)
 	look := func(set *education.EntitySet, key education.Key) (id string) {
-		if key.Property == nil || key.Property == set.ID {
-			return key.Value
-		}
 		entity, err := d.Get(ctx, set, education.Key{Property: key.Property, Value: key.Value}, nil)
 		if err != nil {
 			return ""
@@ -100,14 +97,23 @@ func (d recorded) foresee(ctx context.Context, about *concern) *education.Witnes
 		seen.Found(key, entity)
 		return entity.ID()
 	}
-	look(about.set, about.key)
+	name := func(set *education.EntitySet, key education.Key) {
+		if key.Property != nil && !entityOf(key, nil, set).known() {
+			look(set, key)
+		}
+	}
+	name(about.set, about.key)
 	if about.nav != nil {
-		look(about.nav.Target, about.target)
+		name(about.nav.Target, about.target)
 	}
 	if about.change != nil {
 		for _, link := range about.change.Links {
 			for _, key := range link.Keys {
-				seen.Linked(link.Navigation, look(link.Navigation.Target, key))
+				id := key.Value
+				if key.Property != link.Navigation.Target.ID {
+					id = look(link.Navigation.Target, key)
+				}
+				seen.Linked(link.Navigation, id)
 			}
 		}
 	}

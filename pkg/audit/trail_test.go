@@ -82,6 +82,8 @@ func (m *memory) take(t *testing.T) []map[string]any {
 type directory struct {
 	education.Directory
 	called int
+	// looked counts the calls of Get.
+	looked int
 	answer func(ctx context.Context) (*education.Entity, error)
 }
 
@@ -92,6 +94,7 @@ func (d *directory) do(ctx context.Context) (*education.Entity, error) {
 
 // Get knows one user, and nobody else.
 func (d *directory) Get(_ context.Context, set *education.EntitySet, key education.Key, _ *odata.Query) (*education.Entity, error) {
+	d.looked++
 	if set == education.Users && key.Property == set.HumanKey && key.Value == "max" {
 		return aUser(), nil
 	}
@@ -601,6 +604,12 @@ func TestRequiredNames(t *testing.T) {
 			},
 			map[string]any{"key": "onPremisesSamAccountName"},
 		},
+		"delete by externalId, which needs no look": {
+			func(ctx context.Context, d education.Directory) error {
+				return d.Delete(ctx, education.Users, education.Key{Property: education.Users.Property("externalId"), Value: "4711"})
+			},
+			map[string]any{"externalId": "4711"},
+		},
 		"add a member": {
 			func(ctx context.Context, d education.Directory) error {
 				return d.AddRef(ctx, members, class, byName("max"))
@@ -620,6 +629,9 @@ func TestRequiredNames(t *testing.T) {
 			b := newBench(true)
 			b.ask = test.ask
 			b.serve(http.MethodPost)
+			if looks := b.directory.looked; strings.HasSuffix(name, "no look") != (looks == 0) {
+				t.Errorf("%d looks", looks)
+			}
 			begun := b.store.take(t)[0]
 			got := map[string]any{}
 			for _, member := range []string{"id", "externalId", "key", "target", "links"} {
