@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/opencloud-eu/education/internal/loopback"
 	"github.com/opencloud-eu/education/pkg/identity/embedded"
 )
 
@@ -59,13 +59,7 @@ func TestServeOnServer(t *testing.T) {
 // TestServeBeforeServer starts a service before its server is there.
 func TestServeBeforeServer(t *testing.T) {
 	t.Parallel()
-	// The address is given back and hopefully free later; a service that gets it meanwhile would answer otherwise.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address, folder := listener.Addr().String(), t.TempDir()
-	listener.Close()
+	address, folder := loopback.Address(t), t.TempDir()
 	holder := start(t, folder, "EDUCATION_LDAP_LISTEN="+address)
 	holder.stop()
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/opencloud-eu/education/internal/loopback"
 )
 
 // Proxy relays connections to one server. Its methods may be called at the same time.
@@ -26,7 +28,7 @@ type Proxy struct {
 func New(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p := &Proxy{target: target, links: make(map[*link]struct{})}
-	listener, err := listen("127.0.0.1:0")
+	listener, err := listen(loopback.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}

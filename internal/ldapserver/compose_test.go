@@ -3,6 +3,7 @@ package ldapserver
 import (
 	"bufio"
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,10 +179,11 @@ func composedServer(t *testing.T) *Server {
 	if err := server.choosePorts(settings{}); err != nil {
 		t.Fatal(err)
 	}
+	server.Socket = filepath.Join(folder, "run/ldapi")
 	script.environment = []string{
 		"LDAP_CONFIG=" + filepath.Join(folder, "config"), "LDAP_DATA=" + filepath.Join(folder, "data"),
 		"LDAP_RUN=" + filepath.Join(folder, "run"), "LDAP_SECRETS=" + secrets,
-		"LDAP_SETUP=" + filepath.Join(scripts, "openldap/setup"), "LDAP_URIS=" + server.URI,
+		"LDAP_SETUP=" + filepath.Join(scripts, "openldap/setup"), "LDAP_URIS=" + server.URI + " ldapi://" + url.QueryEscape(server.Socket),
 	}
 	t.Cleanup(server.end)
 	return server

@@ -203,7 +203,7 @@ func (d *directoryServer389) setUp(server *Server, wanted settings) error {
 	for name := range passwords {
 		options = append(options, "--"+name+"-password", d.file(name+".password"))
 	}
-	options = append(options, "--port", strconv.Itoa(server.port), "--secure-port", strconv.Itoa(server.securePort))
+	options = append(options, "--port", strconv.Itoa(server.port.Number()), "--secure-port", strconv.Itoa(server.securePort.Number()))
 	if wanted.tls {
 		files, err := makeCertificates(d.folder)
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/opencloud-eu/education/internal/loopback"
 )
 
 var sharedOpenLDAP shared
@@ -36,7 +38,7 @@ func OpenLDAPPair(t testing.TB) [2]*Server {
 	var wanted settings
 	for i := range wanted.ports {
 		var err error
-		if wanted.ports[i], err = freePort(); err != nil {
+		if wanted.ports[i], err = loopback.Reserve(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +110,7 @@ func (l *openLDAP) listen(server *Server, wanted settings) ([]string, error) {
 	server.SocketURI = "ldapi://" + url.QueryEscape(server.Socket)
 	l.addresses = server.URI + " " + server.SocketURI
 	if wanted.replica > 0 {
-		peer := "ldap://" + loopback(wanted.ports[2-wanted.replica])
+		peer := "ldap://" + wanted.ports[2-wanted.replica].Address()
 		return []string{
 			"--server-id", strconv.Itoa(wanted.replica), "--peer", peer, "--replication-password", l.file("replicator.password"),
 		}, nil

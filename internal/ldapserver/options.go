@@ -3,6 +3,8 @@ package ldapserver
 import (
 	"os"
 	"testing"
+
+	"github.com/opencloud-eu/education/internal/loopback"
 )
 
 // suffix is where the tree of every server begins.
@@ -28,7 +30,7 @@ type settings struct {
 	durable   bool
 	// replica is 1 or 2 for one of two servers that replicate each other, and ports are those of both.
 	replica int
-	ports   [2]int
+	ports   [2]*loopback.Port
 }
 
 // Option is a wish for a server that is not as it is set up by default.

@@ -16,20 +16,18 @@
 package ldapserver
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/opencloud-eu/education/internal/loopback"
 )
 
 // Account is what a client binds with.
@@ -64,9 +62,10 @@ type Server struct {
 	process *process
 	// memory is the folder of what the server keeps in memory instead of on disk, empty if there is none.
 	memory string
-	// output is the file with what the program prints, and port and securePort are its ports for ldap and ldaps.
-	output           string
-	port, securePort int
+	// output is the file with what the program prints.
+	output string
+	// port and securePort are for ldap and ldaps. They are the server's own until its end, whether it runs or not.
+	port, securePort *loopback.Port
 
 	// growing is held by whoever makes a tree; trees is how many there are.
 	growing sync.Mutex
@@ -94,17 +93,26 @@ func (s *Server) choosePorts(wanted settings) error {
 	var err error
 	if wanted.replica > 0 {
 		s.port = wanted.ports[wanted.replica-1]
-	} else if s.port, err = freePort(); err != nil {
+	} else if s.port, err = loopback.Reserve(); err != nil {
 		return err
 	}
-	s.URI = "ldap://" + loopback(s.port)
-	if s.securePort, err = freePort(); err != nil {
+	s.URI = "ldap://" + s.port.Address()
+	if s.securePort, err = loopback.Reserve(); err != nil {
 		return err
 	}
 	if wanted.tls {
-		s.LDAPSURI = "ldaps://" + loopback(s.securePort)
+		s.LDAPSURI = "ldaps://" + s.securePort.Address()
 	}
 	return nil
+}
+
+// releasePorts gives the ports back that the server was given.
+func (s *Server) releasePorts() {
+	for _, port := range []*loopback.Port{s.port, s.securePort} {
+		if port != nil {
+			_ = port.Release()
+		}
+	}
 }
 
 // Service returns the account of the service.
@@ -225,10 +233,9 @@ func (s *Server) start() error {
 	s.process = process
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if !process.running() {
-			return fmt.Errorf("the server ended at its start:\n%s", tail(s.output))
+			return fmt.Errorf("%w:\n%s", errEnded, tail(s.output))
 		}
-		// Who answers may be another server, which has taken the port before this one; that one ends then.
-		if s.answers() && process.running() {
+		if s.answers() {
 			return nil
 		}
 	}
@@ -236,18 +243,22 @@ func (s *Server) start() error {
 	return fmt.Errorf("the server does not answer within %v:\n%s", patience, tail(s.output))
 }
 
-// answers reports whether the server is ready for the account of the service.
+// answers reports whether the server is ready for the account of the service. It asks on the Unix socket, which is in the
+// server's own folder: on a port that another server took before, that one would answer, with the same accounts. Servers
+// answer nobody before they listen everywhere.
 func (s *Server) answers() bool {
-	connection, err := s.connect(s.Service())
+	connection, err := ldap.DialURL("ldapi://" + s.Socket)
 	if err != nil {
 		return false
 	}
-	connection.Close()
-	return true
+	defer connection.Close()
+	connection.SetTimeout(patience)
+	return connection.Bind(s.BindDN, s.Password) == nil
 }
 
 // end ends the server whatever state it is in, for good.
 func (s *Server) end() {
+	defer s.releasePorts()
 	if s.memory != "" {
 		defer func() { _ = os.RemoveAll(s.memory) }()
 	}
@@ -259,8 +270,11 @@ func (s *Server) end() {
 	_ = s.process.end(syscall.SIGTERM)
 }
 
-// maxStarts is how often a server is set up, each time anew, because somebody else took its port before it did.
-const maxStarts = 5
+// maxStarts is how often a server is set up, each time anew, if it ends at its start. Somebody else may have taken its port
+// before it did; OpenLDAP says so, 389 Directory Server ends without a word.
+const maxStarts = 3
+
+var errEnded = errors.New("the server ended at its start")
 
 // startFresh sets up a server, with free ports, until one starts.
 func startFresh(folder string, setUp func(folder string) (*Server, error)) (*Server, error) {
@@ -278,25 +292,9 @@ func startFresh(folder string, setUp func(folder string) (*Server, error)) (*Ser
 			return server, nil
 		}
 		server.end()
-		if !strings.Contains(failed.Error(), "ddress already in use") {
+		if !errors.Is(failed, errEnded) {
 			break
 		}
 	}
 	return nil, failed
 }
-
-// freePort returns a TCP port of loopback that nobody listens on.
-func freePort() (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.New("a TCP listener has no TCP address")
-	}
-	return address.Port, nil
-}
-
-func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

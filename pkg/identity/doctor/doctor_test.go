@@ -3,7 +3,6 @@ package doctor_test
 import (
 	"context"
 	"errors"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -15,6 +14,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/opencloud-eu/education/internal/ldapserver"
+	"github.com/opencloud-eu/education/internal/loopback"
 	"github.com/opencloud-eu/education/pkg/identity/doctor"
 	"github.com/opencloud-eu/education/pkg/identity/remote"
 )
@@ -288,15 +288,9 @@ func forbidExternalID(t *testing.T, admin *ldap.Conn) {
 // TestServerDown examines an address at which nobody is.
 func TestServerDown(t *testing.T) {
 	t.Parallel()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
 	server := ldapserver.SharedOpenLDAP(t)
 	config := configOf(server)
-	config.Remote.URIs = []string{"ldap://" + address}
+	config.Remote.URIs = []string{"ldap://" + loopback.Address(t)}
 	examine(t, config, map[string]doctor.Severity{"server.reachable": doctor.Error})
 }
 

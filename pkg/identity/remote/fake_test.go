@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencloud-eu/education/internal/loopback"
 	"github.com/opencloud-eu/education/pkg/identity/match"
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
@@ -60,7 +61,7 @@ func newFake(t testing.TB) *fakeServer {
 		entries:  map[string]*wire.Entry{},
 	}
 	f.put(fakeBase, "objectClass", "organizationalUnit")
-	f.listen("127.0.0.1:0")
+	f.listen(loopback.Address(t))
 	t.Cleanup(f.stop)
 	return f
 }
