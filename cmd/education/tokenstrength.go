@@ -12,6 +12,10 @@ import (
 // are hexadecimal digits.
 const minTokenLength = 32
 
+// minTokenVariety is the number of different characters below which a token counts as weak, however long it is. Of 32 random
+// hexadecimal digits, one in 28 million has fewer.
+const minTokenVariety = 8
+
 // knownTokens are tokens that stand in examples, with which services are found on networks: changeme is that of OpenCloud's
 // multi-tenancy example.
 var knownTokens = []string{"changeme", "change-me", "secret", "token", "password", "admin", "education", "opencloud"}
@@ -23,8 +27,19 @@ func weakness(token string) string {
 		return "is one that everybody knows"
 	case len(token) < minTokenLength:
 		return fmt.Sprintf("is shorter than %d characters", minTokenLength)
+	case variety(token) < minTokenVariety:
+		return fmt.Sprintf("has fewer than %d different characters", minTokenVariety)
 	}
 	return ""
+}
+
+// variety returns how many different characters a text has.
+func variety(text string) int {
+	seen := map[rune]bool{}
+	for _, r := range text {
+		seen[r] = true
+	}
+	return len(seen)
 }
 
 // permitsWeakToken reports whether a weak token is no more than a warning: nobody can try it from another machine, or the
