@@ -3,9 +3,12 @@ package access
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -51,14 +54,24 @@ func TestSchoolOf(t *testing.T) {
 
 // directory finds schools for a gate and counts how often it is asked.
 type directory struct {
-	ids   map[string]string
-	asked int
-	fails error
+	// ids are those of the schools with an externalId, and others of some without.
+	ids    map[string]string
+	others []string
+	asked  int
+	fails  error
 }
 
 func (d *directory) SchoolID(_ context.Context, externalID string) (string, error) {
 	d.asked++
 	return d.ids[externalID], d.fails
+}
+
+func (d *directory) ExistingSchools(_ context.Context, ids []string) ([]string, error) {
+	d.asked++
+	there := slices.Concat(slices.Collect(maps.Values(d.ids)), d.others)
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		return !slices.ContainsFunc(there, func(other string) bool { return strings.EqualFold(id, other) })
+	}), d.fails
 }
 
 // fixed is the authenticator of one token.
@@ -77,12 +90,14 @@ func (f fixed) Authenticate(_ context.Context, token string) (*Grant, error) {
 
 func TestGate(t *testing.T) {
 	t.Parallel()
-	schools := &directory{ids: map[string]string{"north": "AA"}}
+	schools := &directory{ids: map[string]string{"north": "AA"}, others: []string{"BB"}}
 	down := errors.New("down")
 	gate := &Gate{Schools: schools, Authenticators: []Authenticator{
 		Single{Token: DigestOf("root")},
 		fixed{token: "bound", grant: &Grant{Name: "n", Verbs: Read, Schools: []School{{ID: "BB"}, {ExternalID: "north"}, {ID: "aa"}}}},
 		fixed{token: "lost", grant: &Grant{Name: "l", Verbs: Read, Schools: []School{{ExternalID: "south"}}}},
+		fixed{token: "gone", grant: &Grant{Name: "g", Verbs: Read, Schools: []School{{ID: "CC"}}}},
+		fixed{token: "partly gone", grant: &Grant{Name: "p", Verbs: Read, Schools: []School{{ID: "CC"}, {ID: "BB"}, {ID: "bb"}}}},
 		fixed{token: "expired", fails: ErrInvalid},
 		fixed{token: "unsure", fails: down},
 		fixed{token: "expired", grant: &Grant{AllSchools: true}},
@@ -95,6 +110,8 @@ func TestGate(t *testing.T) {
 		{"root", &Credential{Name: Administrator, Verbs: AllVerbs, AllSchools: true}, nil},
 		{"bound", &Credential{Name: "n", Verbs: Read, Schools: []string{"aa", "bb"}}, nil},
 		{"lost", &Credential{Name: "l", Verbs: Read}, nil},
+		{"gone", &Credential{Name: "g", Verbs: Read}, nil},
+		{"partly gone", &Credential{Name: "p", Verbs: Read, Schools: []string{"bb"}}, nil},
 		{"expired", nil, ErrInvalid},
 		{"unsure", nil, down},
 		{"unheard of", nil, ErrUnknown},
@@ -107,26 +124,37 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestGateRemembersSchools shows that a school is not looked up with every request, and that a failure is not taken for a
-// school that does not exist.
+// TestGateRemembersSchools shows that schools are not looked up with every request, that they are looked up again, those named by
+// id all at once, and that a failure is not taken for a school that does not exist.
 func TestGateRemembersSchools(t *testing.T) {
 	t.Parallel()
-	schools := &directory{ids: map[string]string{"north": "aa"}, fails: errors.New("down")}
-	gate := &Gate{Schools: schools, Authenticators: []Authenticator{
-		fixed{token: "bound", grant: &Grant{Schools: []School{{ExternalID: "north"}}}},
-	}}
-	if _, err := gate.Credential(t.Context(), "bound"); !errors.Is(err, schools.fails) {
-		t.Fatalf("with the directory down: got %v", err)
-	}
-	schools.fails = nil
-	for range 3 {
-		got, err := gate.Credential(t.Context(), "bound")
-		if err != nil || len(got.Schools) != 1 {
-			t.Fatalf("got %+v, %v", got, err)
-		}
-	}
-	if schools.asked != 2 {
-		t.Errorf("the directory was asked %d times, want 2", schools.asked)
+	for name, named := range map[string][]School{"externalId": {{ExternalID: "north"}}, "ids": {{ID: "AA"}, {ID: "bb"}, {ID: "cc"}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				schools := &directory{ids: map[string]string{"north": "aa"}, fails: errors.New("down")}
+				gate := &Gate{Schools: schools, Authenticators: []Authenticator{fixed{token: "bound", grant: &Grant{Schools: named}}}}
+				if _, err := gate.Credential(t.Context(), "bound"); !errors.Is(err, schools.fails) {
+					t.Fatalf("with the directory down: got %v", err)
+				}
+				schools.fails = nil
+				want := func(asked int, ids ...string) {
+					t.Helper()
+					got, err := gate.Credential(t.Context(), "bound")
+					if err != nil || !slices.Equal(got.Schools, ids) || schools.asked != asked {
+						t.Fatalf("got %+v, %v after %d questions, want %v after %d", got, err, schools.asked, ids, asked)
+					}
+				}
+				want(2, "aa")
+				time.Sleep(schoolsFor - time.Nanosecond)
+				schools.ids = nil
+				want(2, "aa")
+				time.Sleep(time.Nanosecond)
+				want(3)
+				time.Sleep(schoolsFor - time.Nanosecond)
+				want(3)
+			})
+		})
 	}
 }
 
@@ -187,6 +215,8 @@ func TestGateLooksUpOnce(t *testing.T) {
 type brokenDirectory struct{}
 
 func (brokenDirectory) SchoolID(context.Context, string) (string, error) { panic("broken") }
+
+func (brokenDirectory) ExistingSchools(context.Context, []string) ([]string, error) { panic("broken") }
 
 func TestGatePanics(t *testing.T) {
 	t.Parallel()

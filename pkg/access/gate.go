@@ -31,27 +31,31 @@ type Authenticator interface {
 type Schools interface {
 	// SchoolID returns the id of the school with an externalId, or the empty string if there is none or more than one.
 	SchoolID(ctx context.Context, externalID string) (string, error)
+	// ExistingSchools returns those ids that are ids of schools.
+	ExistingSchools(ctx context.Context, ids []string) ([]string, error)
 }
 
-// schoolsFor is how long it is taken for granted which school has an externalId.
+// schoolsFor is how long it is taken for granted which school has an externalId, and that a school is there or is not.
 const schoolsFor = time.Second
 
-// maxKnownSchools is how many externalIds are remembered at a time.
+// maxKnownSchools is how many schools are remembered at a time.
 const maxKnownSchools = 10_000
 
 // Gate makes credentials of tokens.
 type Gate struct {
 	// Authenticators are asked in their order.
 	Authenticators []Authenticator
-	// Schools finds the schools of grants that name them by externalId.
+	// Schools finds the schools of grants.
 	Schools Schools
 
 	// lookups are those under way: however many requests wait for a school, it is looked up once.
 	lookups singleflight.Group
 	mutex   sync.Mutex
-	known   map[string]knownSchool
+	// known has schools under the id or the externalId by which grants name them.
+	known map[School]knownSchool
 }
 
+// knownSchool is a school of which it is known until a time whether it is there. Its id is empty if it is not.
 type knownSchool struct {
 	id    string
 	until time.Time
@@ -73,69 +77,116 @@ func (g *Gate) Credential(ctx context.Context, token string) (*Credential, error
 	return nil, ErrUnknown
 }
 
-// credential finds the schools of a grant.
+// credential finds the schools of a grant. Those that do not exist are left out, also where they are named by an id: users and
+// classes may have the id of a school that has gone, and would be in reach of whoever was bound to it.
 func (g *Gate) credential(ctx context.Context, grant *Grant) (*Credential, error) {
 	credential := &Credential{Name: grant.Name, Verbs: grant.Verbs, AllSchools: grant.AllSchools}
 	if grant.AllSchools {
 		return credential, nil
 	}
-	for _, school := range grant.Schools {
+	found, unknown := g.recall(grant.Schools)
+	var ids []string
+	for _, school := range unknown {
 		if school.ID != "" {
-			credential.Schools = append(credential.Schools, strings.ToLower(school.ID))
+			ids = append(ids, school.ID)
 			continue
 		}
-		id, err := g.school(ctx, school.ExternalID)
+		id, err := g.lookUp(ctx, "externalId "+school.ExternalID, []School{school}, func(ctx context.Context) ([]string, error) {
+			id, err := g.Schools.SchoolID(ctx, school.ExternalID)
+			return []string{strings.ToLower(id)}, err
+		})
 		if err != nil {
 			return nil, err
 		}
+		found = append(found, id...)
+	}
+	if len(ids) > 0 {
+		there, err := g.existing(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, there...)
+	}
+	slices.Sort(found)
+	for _, id := range slices.Compact(found) {
 		if id != "" {
 			credential.Schools = append(credential.Schools, id)
 		}
 	}
-	slices.Sort(credential.Schools)
-	credential.Schools = slices.Compact(credential.Schools)
 	return credential, nil
 }
 
-// school returns the id of the school with an externalId, or the empty string.
-func (g *Gate) school(ctx context.Context, externalID string) (string, error) {
+// recall returns the ids of those of the schools that are known, empty for one that does not exist, and those that are not.
+func (g *Gate) recall(schools []School) (found []string, unknown []School) {
 	g.mutex.Lock()
-	known, ok := g.known[externalID]
-	g.mutex.Unlock()
-	if ok && time.Now().Before(known.until) {
-		return known.id, nil
+	defer g.mutex.Unlock()
+	for _, school := range schools {
+		school.ID = strings.ToLower(school.ID)
+		known, ok := g.known[school]
+		if !ok || !time.Now().Before(known.until) {
+			unknown = append(unknown, school)
+			continue
+		}
+		found = append(found, known.id)
 	}
-	// Others wait for the same answer, so it does not end with the request that has asked first.
-	lookup := g.lookups.DoChan(externalID, func() (any, error) { return g.lookUp(context.WithoutCancel(ctx), externalID) })
+	return found, unknown
+}
+
+// existing looks up which ids are ids of schools. It returns the empty string in the place of one that is not.
+func (g *Gate) existing(ctx context.Context, ids []string) ([]string, error) {
+	schools := make([]School, len(ids))
+	for i, id := range ids {
+		schools[i] = School{ID: id}
+	}
+	return g.lookUp(ctx, "id "+strings.Join(ids, " "), schools, func(ctx context.Context) ([]string, error) {
+		there, err := g.Schools.ExistingSchools(ctx, ids)
+		found := make([]string, len(ids))
+		for i, id := range ids {
+			if slices.ContainsFunc(there, func(other string) bool { return strings.EqualFold(id, other) }) {
+				found[i] = id
+			}
+		}
+		return found, err
+	})
+}
+
+// lookUp asks for the ids of schools, in their order, and remembers them. Who asks the same question at the same time, which
+// is the same text, waits for the same answer, so that it does not end with the request that has asked first.
+func (g *Gate) lookUp(
+	ctx context.Context, question string, schools []School, ask func(context.Context) ([]string, error),
+) ([]string, error) {
+	lookup := g.lookups.DoChan(question, func() (answer any, err error) {
+		defer func() {
+			// It runs in a goroutine of its own, where a panic would end the process and not the request. The value may hold a
+			// piece of the request; the stack says where it was raised.
+			if value := recover(); value != nil {
+				err = fmt.Errorf("panic with a value of type %T\n%s", value, debug.Stack())
+			}
+		}()
+		asked := time.Now()
+		ids, err := ask(context.WithoutCancel(ctx))
+		if err == nil {
+			g.remember(schools, ids, asked.Add(schoolsFor))
+		}
+		return ids, err
+	})
 	select {
-	case found := <-lookup:
-		id, _ := found.Val.(string)
-		return id, found.Err
+	case answer := <-lookup:
+		ids, _ := answer.Val.([]string)
+		return slices.Clone(ids), answer.Err
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
-// lookUp asks for a school, and remembers the answer.
-func (g *Gate) lookUp(ctx context.Context, externalID string) (id string, err error) {
-	defer func() {
-		// It runs in a goroutine of its own, where a panic would end the process and not the request. The value may hold a piece
-		// of the request; the stack says where it was raised.
-		if value := recover(); value != nil {
-			err = fmt.Errorf("panic with a value of type %T\n%s", value, debug.Stack())
-		}
-	}()
-	asked := time.Now()
-	id, err = g.Schools.SchoolID(ctx, externalID)
-	if err != nil {
-		return "", err
-	}
-	id = strings.ToLower(id)
+// remember remembers the ids of schools until a time.
+func (g *Gate) remember(schools []School, ids []string, until time.Time) {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
-	if g.known == nil || len(g.known) >= maxKnownSchools {
-		g.known = make(map[string]knownSchool)
+	if g.known == nil || len(g.known)+len(schools) > maxKnownSchools {
+		g.known = make(map[School]knownSchool)
 	}
-	g.known[externalID] = knownSchool{id: id, until: asked.Add(schoolsFor)}
-	return id, nil
+	for i, school := range schools {
+		g.known[school] = knownSchool{id: ids[i], until: until}
+	}
 }

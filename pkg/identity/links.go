@@ -25,7 +25,7 @@ func (d *Directory) AddRef(ctx context.Context, nav *education.Navigation, owner
 			return struct{}{}, err
 		}
 		holder, value := held(nav, from, to)
-		if err := mayChange(ctx, holder); err != nil {
+		if err := d.mayChange(ctx, holder); err != nil {
 			return struct{}{}, err
 		}
 		if value == "" {
@@ -48,7 +48,7 @@ func (d *Directory) RemoveRef(ctx context.Context, nav *education.Navigation, ow
 			return struct{}{}, err
 		}
 		holder, value := held(nav, from, to)
-		if err := mayChange(ctx, holder); err != nil {
+		if err := d.mayChange(ctx, holder); err != nil {
 			return struct{}{}, err
 		}
 		removed, err := d.removeLink(ctx, nav, holder, value)
@@ -115,7 +115,7 @@ func (d *Directory) leaveGone(ctx context.Context, nav *education.Navigation, p 
 	var gone []string
 	if d.looseLinks {
 		var err error
-		if gone, err = d.gone(access.AsProcess(ctx), education.NavigationOf(set, education.Schools.Name), schools); err != nil {
+		if gone, err = d.gone(access.AsProcess(ctx), membershipOf(set), schools); err != nil {
 			return err
 		}
 	}
@@ -160,9 +160,8 @@ func (d *Directory) removeLink(ctx context.Context, nav *education.Navigation, h
 // modifyLink makes the Modify of a plan that changes a link. A link by DN does not touch the keys.
 func (d *Directory) modifyLink(ctx context.Context, nav *education.Navigation, p *plan) (*wire.Entry, error) {
 	if nav.ByDN {
-		// Without a look at the keys, the directory itself sees whether the entity is still one of the tenant's.
 		return d.modifyMembers(ctx, &wire.ModifyRequest{
-			DN: p.record.entry.DN, Changes: p.changes, Assertion: visible(ctx, p.record.entity.Set),
+			DN: p.record.entry.DN, Changes: p.changes, Assertion: d.stillOwn(ctx, p.record),
 		})
 	}
 	return d.modify(ctx, p, p.record.entry.DN, nil)
@@ -200,7 +199,7 @@ func (d *Directory) Delete(ctx context.Context, set *education.EntitySet, key ed
 func (d *Directory) findToDelete(ctx context.Context, set *education.EntitySet, key education.Key) (*record, error) {
 	found, err := d.find(ctx, set, key, []string{attributeMemberOfSchool})
 	if err == nil {
-		err = mayChange(ctx, found)
+		err = d.mayChange(ctx, found)
 	}
 	if err == nil {
 		err = d.rules.CheckDeletion(found.entity)
@@ -271,7 +270,7 @@ func (d *Directory) deleteEntry(ctx context.Context, found *record, key educatio
 			return err
 		}
 	}
-	request := &wire.DeleteRequest{DN: found.entry.DN, Assertion: visible(ctx, set)}
+	request := &wire.DeleteRequest{DN: found.entry.DN, Assertion: d.stillOwn(ctx, found)}
 	if key.Versions != nil {
 		request.Assertion = allFilters(request.Assertion, unchanged(set, found.entry))
 	}

@@ -92,7 +92,7 @@ func (d *Directory) leaveEach(ctx context.Context, set *education.EntitySet, id 
 			if err != nil {
 				return false, err
 			}
-			return d.removeLink(ctx, education.NavigationOf(set, education.Schools.Name).Inverse(), found, school)
+			return d.removeLink(ctx, membershipOf(set).Inverse(), found, school)
 		})
 		if err != nil && !odata.Is(err, odata.ItemNotFound) {
 			return err

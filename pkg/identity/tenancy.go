@@ -55,6 +55,20 @@ func (d *Directory) SchoolID(ctx context.Context, externalID string) (string, er
 	return found.entity.ID(), nil
 }
 
+// ExistingSchools implements access.Schools.
+func (d *Directory) ExistingSchools(ctx context.Context, ids []string) ([]string, error) {
+	gone, err := d.gone(access.AsProcess(ctx), membershipOf(education.Users), ids)
+	if err != nil {
+		return nil, err
+	}
+	return withoutFolded(ids, gone), nil
+}
+
+// membershipOf returns the navigation property from a set to the schools that its entities are in.
+func membershipOf(set *education.EntitySet) *education.Navigation {
+	return education.NavigationOf(set, education.Schools.Name)
+}
+
 // mayWrite refuses changes of schools to a credential that is bound to some.
 func mayWrite(ctx context.Context, set *education.EntitySet) error {
 	if _, confined := access.Confined(ctx); confined && set == education.Schools {
@@ -64,31 +78,60 @@ func mayWrite(ctx context.Context, set *education.EntitySet) error {
 }
 
 // mayChange refuses changes of an entity that is in other schools as well. Their administrators see it, too, and it is the
-// business of one who may act for all of them.
-func mayChange(ctx context.Context, found *record) error {
+// business of one who may act for all of them. Schools that have gone, whose ids an entity may still have, are nobody's.
+func (d *Directory) mayChange(ctx context.Context, found *record) error {
 	schools, confined := access.Confined(ctx)
 	if !confined {
 		return nil
 	}
-	if len(withoutFolded(found.entry.Values(attributeMemberOfSchool), schools)) > 0 {
-		return odata.Errorf(odata.AccessDenied, found.entity.Set.Name, "the token does not permit to change this %s", found.entity.Set.Singular)
+	set := found.entity.Set
+	others := withoutFolded(found.entry.Values(attributeMemberOfSchool), schools)
+	if len(others) > 0 && d.looseLinks {
+		gone, err := d.gone(access.AsProcess(ctx), membershipOf(set), others)
+		if err != nil {
+			return err
+		}
+		others = withoutFolded(others, gone)
+	}
+	if len(others) > 0 {
+		return odata.Errorf(odata.AccessDenied, set.Name, "the token does not permit to change this %s", set.Singular)
 	}
 	return nil
 }
 
-// mayLeave refuses to take an entity out of the last of its schools: it would be out of the credential's reach.
+// mayLeave refuses to take an entity out of the last of the credential's schools: it would be out of its reach.
 func mayLeave(ctx context.Context, holder *record) error {
-	if _, confined := access.Confined(ctx); confined && len(holder.entry.Values(attributeMemberOfSchool)) < 2 {
+	schools, confined := access.Confined(ctx)
+	if !confined {
+		return nil
+	}
+	in := holder.entry.Values(attributeMemberOfSchool)
+	if len(in)-len(withoutFolded(in, schools)) < 2 {
 		return odata.Errorf(odata.AccessDenied, holder.entity.Set.Name,
 			"the token does not permit to take the %s out of its school; delete it, or ask an administrator", holder.entity.Set.Singular)
 	}
 	return nil
 }
 
+// stillOwn returns the condition under which a confined credential writes without a look at the entity's unique keys, or nil if
+// it is not confined: the entity is still in its schools, and has not been put into one of somebody else's since it was read,
+// which gives it another revision.
+func (d *Directory) stillOwn(ctx context.Context, found *record) *wire.Filter {
+	own := visible(ctx, found.entity.Set)
+	if own == nil {
+		return nil
+	}
+	revision := revisionOf(found.entity.Set, found.entry.Values(attributeUniqueKey))
+	if d.isPlain() || revision == "" {
+		return allFilters(own, unchanged(found.entity.Set, found.entry))
+	}
+	return allFilters(own, wire.Equal(attributeUniqueKey, revision))
+}
+
 // inTenant puts a new entity that its change puts into no school into the one that the credential is bound to.
 func inTenant(ctx context.Context, change *education.Change) (*education.Change, error) {
 	schools, confined := access.Confined(ctx)
-	nav := education.NavigationOf(change.Set, education.Schools.Name)
+	nav := membershipOf(change.Set)
 	linked := slices.ContainsFunc(change.Links, func(link education.Link) bool { return link.Navigation == nav && len(link.Keys) > 0 })
 	switch {
 	case !confined || linked:

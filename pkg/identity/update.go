@@ -28,7 +28,7 @@ func (d *Directory) Update(ctx context.Context, set *education.EntitySet, key ed
 		if err != nil {
 			return nil, err
 		}
-		if err := mayChange(ctx, found); err != nil {
+		if err := d.mayChange(ctx, found); err != nil {
 			return nil, err
 		}
 		plan, err := d.plan(ctx, found, change, hash)

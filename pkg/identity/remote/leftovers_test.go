@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -8,13 +9,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/opencloud-eu/education/internal/ldapserver"
+	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/education"
 	"github.com/opencloud-eu/education/pkg/odata"
 )
 
-// leaveIn gives the entry of a user the id of a school that is not there, as a deletion leaves it that could not look, when the
-// school had gone, for who had joined meanwhile.
-func (s *site) leaveIn(user *education.Entity, school string) {
+// leaveIn gives the entry of a user the ids of schools of which one is not there, as a deletion leaves it that could not look,
+// when the school had gone, for who had joined meanwhile.
+func (s *site) leaveIn(user *education.Entity, schools ...string) {
 	s.Helper()
 	connection, err := s.connect()
 	if err != nil {
@@ -22,7 +24,7 @@ func (s *site) leaveIn(user *education.Entity, school string) {
 	}
 	defer connection.Close()
 	request := ldap.NewModifyRequest("openCloudUUID="+user.ID()+","+s.bases.UserBase, nil)
-	request.Replace("openCloudMemberOfSchool", []string{school})
+	request.Replace("openCloudMemberOfSchool", schools)
 	if err := connection.Modify(request); err != nil {
 		s.Fatal(err)
 	}
@@ -50,6 +52,64 @@ func (s *site) wantSchools(what string, user *education.Entity, want ...string) 
 	}
 }
 
+// boundTo returns the context of a token for one school, which is named by its id.
+func (s *site) boundTo(school string) context.Context {
+	s.Helper()
+	grant := &access.Grant{Verbs: access.AllVerbs, Schools: []access.School{{ID: school}}}
+	gate := &access.Gate{Schools: s.truth, Authenticators: []access.Authenticator{holder{grant}}}
+	credential, err := gate.Credential(s.Context(), "")
+	if err != nil {
+		s.Fatal(err)
+	}
+	return access.With(s.Context(), credential)
+}
+
+// holder is the authenticator of a grant that every token stands for.
+type holder struct{ grant *access.Grant }
+
+func (h holder) Authenticate(context.Context, string) (*access.Grant, error) { return h.grant, nil }
+
+// wantOutOfReach expects that a token for a school neither sees, changes nor deletes a user.
+func (s *site) wantOutOfReach(what string, user *education.Entity, school string) {
+	s.Helper()
+	ctx, key := s.boundTo(school), idKey(education.Users, user.ID())
+	if seen, err := idsOf(s.truth.List(ctx, education.Users, nil)); err != nil || len(seen) > 0 {
+		s.Errorf("%s lists %q, %v", what, seen, err)
+	}
+	if _, err := s.truth.Get(ctx, education.Users, key, nil); !odata.Is(err, odata.ItemNotFound) {
+		s.Errorf("%s: get the user: %v", what, err)
+	}
+	if _, err := s.truth.Update(ctx, education.Users, key, s.named("Moritz")); !odata.Is(err, odata.ItemNotFound) {
+		s.Errorf("%s: change the user: %v", what, err)
+	}
+	if err := s.truth.Delete(ctx, education.Users, key); !odata.Is(err, odata.ItemNotFound) {
+		s.Errorf("%s: delete the user: %v", what, err)
+	}
+}
+
+// wantChangeable expects that a token for a school changes a user, and cannot take the user out of the school.
+func (s *site) wantChangeable(what string, user *education.Entity, school string) {
+	s.Helper()
+	ctx, key := s.boundTo(school), idKey(education.Users, user.ID())
+	if _, err := s.truth.Update(ctx, education.Users, key, s.named("Moritz")); err != nil {
+		s.Errorf("%s: change the user: %v", what, err)
+	}
+	err := s.truth.RemoveRef(ctx, education.NavigationOf(education.Schools, "users"), idKey(education.Schools, school), key)
+	if !odata.Is(err, odata.AccessDenied) {
+		s.Errorf("%s: take the user out of it: got %v, want accessDenied", what, err)
+	}
+}
+
+// named returns a change of a user's first name.
+func (s *site) named(name string) *education.Change {
+	s.Helper()
+	change, err := change(education.Users, education.UpdateEntity, fields{"givenName": name})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return change
+}
+
 // TestLeftInAGoneSchool has users who keep the id of a school that has been deleted. They are in no school, and get out of it
 // when the deletion is repeated, before a school gets the id again, and when they join another one.
 func TestLeftInAGoneSchool(t *testing.T) {
@@ -68,6 +128,7 @@ func checkLeftovers(s *site) {
 	user := s.given(education.Users, person("left"))
 
 	s.leaveIn(user, gone)
+	s.wantOutOfReach("a token for the school that has gone", user, gone)
 	if err := s.truth.Delete(s.Context(), education.Schools, idKey(education.Schools, gone)); !odata.Is(err, odata.ItemNotFound) {
 		s.Errorf("the repeated deletion: got %v, want itemNotFound", err)
 	}
@@ -78,6 +139,8 @@ func checkLeftovers(s *site) {
 	s.wantSchools("after another school has got the id", user)
 
 	another := s.given(education.Schools, fields{"displayName": "Another"})
+	s.leaveIn(user, another.ID(), uuid.NewString())
+	s.wantChangeable("a token for the other school", user, another.ID())
 	s.leaveIn(user, uuid.NewString())
 	err := s.truth.AddRef(s.Context(), education.NavigationOf(education.Schools, "users"),
 		idKey(education.Schools, another.ID()), idKey(education.Users, user.ID()))
