@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/opencloud-eu/education/internal/ldapserver"
 )
 
 // inForceWithin is how soon a change of the tokens must count in a running service.
@@ -297,33 +299,83 @@ func TestSharedTokens(t *testing.T) {
 	other.eventually(t, token, http.StatusUnauthorized)
 }
 
-// TestRotateAdministrator gives the administrator another token without a restart: both are valid while both are in the
-// file.
+// TestRotateAdministrator gives the administrator another token without a restart, with the commands of docs/tokens.md: both are
+// valid while both are in the file. Whoever runs them is not the one whom the service runs as, so the file stays whose it was.
 func TestRotateAdministrator(t *testing.T) {
 	embeddedOnly(t)
+	ldapserver.Require(t, "openssl", "openssl")
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "token")
-	former, next := strings.Repeat("former", 6), strings.Repeat("next", 8)
-	write := func(lines ...string) {
-		t.Helper()
-		if err := os.WriteFile(file+".new", []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(file+".new", file); err != nil {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "token")
+	former := strings.Repeat("former-token-", 3)
+	if err := os.WriteFile(file, []byte(former), 0o600); err != nil { // Without a line feed, as the service writes it.
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chown(file, 0, 65534); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(former)
+	before := ownership(t, file)
 	s := start(t, "EDUCATION_TOKEN_FILE="+file)
+	both, one := rotationCommands(t)
+	run := func(commands string) {
+		t.Helper()
+		command := exec.Command("sh", "-euc", strings.ReplaceAll(commands, "/etc/education", folder))
+		command.Dir = folder
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, output)
+		}
+		if after := ownership(t, file); after != before {
+			t.Errorf("the file's owner, group and mode are %s, were %s", after, before)
+		}
+	}
+	run(both)
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := strings.Fields(string(content))
+	if len(tokens) != 2 || tokens[0] != former {
+		t.Fatalf("the file has %d tokens, the first of which is the former: %t", len(tokens), tokens[0] == former)
+	}
+	next := tokens[1]
 	s.conceal(next)
-	s.get(t, "/users", as(next)).want(http.StatusUnauthorized)
-	write(former, next)
 	s.eventually(t, next, http.StatusOK)
 	s.get(t, "/users", as(former)).want(http.StatusOK)
-	write(next)
+	run(one)
 	s.eventually(t, former, http.StatusUnauthorized)
 	s.get(t, "/users", as(next)).want(http.StatusOK)
 	s.token = next
+}
+
+// ownership returns the owner, the group and the mode of a file.
+func ownership(t *testing.T, file string) string {
+	t.Helper()
+	output, err := exec.Command("stat", "-c", "%u:%g %a", file).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(output))
+}
+
+// rotationCommands returns the commands of docs/tokens.md after which two tokens of the administrator are valid, and those after
+// which one is.
+func rotationCommands(t *testing.T) (both, one string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/tokens.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commands, found := strings.Cut(string(text), "```sh\ncd /etc/education\n")
+	commands, _, ended := strings.Cut(commands, "```")
+	both, one, whole := strings.Cut(commands, "both are valid")
+	if !found || !ended || !whole {
+		t.Fatal("docs/tokens.md has no such commands")
+	}
+	// What is left of the comment ends with its line.
+	_, one, _ = strings.Cut(one, "\n")
+	return both, one
 }
 
 // TestWeakToken shows where the service starts with a token that can be guessed, and that it says so then.
