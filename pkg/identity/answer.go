@@ -25,7 +25,8 @@ func (d *Directory) answer(ctx context.Context, set *education.EntitySet, scope 
 	if query.Search != nil {
 		selected = allOf{selected, d.searchCondition(set, query.Search)}
 	}
-	q := &question{directory: d, set: set, scope: scope + tenants(ctx), entries: entries, query: query, selected: selected}
+	party := tenants(ctx)
+	q := &question{directory: d, set: set, scope: scope + party, party: party, entries: entries, query: query, selected: selected}
 	if ordered(query) {
 		return q.page(ctx)
 	}
@@ -42,9 +43,11 @@ type question struct {
 	directory *Directory
 	set       *education.EntitySet
 	scope     string
-	entries   source
-	query     *odata.Query
-	selected  condition
+	// party is whose lists that of the query's walk counts among.
+	party    string
+	entries  source
+	query    *odata.Query
+	selected condition
 }
 
 // matching yields the entries that the query selects, with the given attributes. What the directory could not be asked
@@ -191,7 +194,7 @@ func (q *question) remaining() (w walk, rest []place, total int, err error) {
 		}
 		total = len(rest)
 		if q.query.Top != nil && total > *q.query.Top {
-			lists.keep(w.ID, rest, time.Now())
+			lists.keep(q.party, w.ID, rest, time.Now())
 		}
 		return w, rest[min(q.query.Skip, total):], total, nil
 	}
@@ -204,7 +207,7 @@ func (q *question) remaining() (w walk, rest []place, total int, err error) {
 		if all, err = q.places(); err != nil {
 			return w, nil, 0, err
 		}
-		lists.keep(w.ID, all, time.Now())
+		lists.keep(q.party, w.ID, all, time.Now())
 	}
 	start, found := slices.BinarySearchFunc(all, w.After, q.compare)
 	if found {

@@ -220,12 +220,12 @@ func TestOrderedLists(t *testing.T) {
 		return ok
 	}
 	for i := range keptLists {
-		lists.keep(fmt.Sprint(i), make([]place, i), start)
+		lists.keep("party", fmt.Sprint(i), make([]place, i), start)
 	}
 	if !known("0", start) {
 		t.Error("a list is lost before there are too many")
 	}
-	lists.keep("one more", nil, start)
+	lists.keep("party", "one more", nil, start)
 	if !known("0", start) || known("1", start) || !known("one more", start) {
 		t.Error("not the list that was used first was let go of")
 	}
@@ -234,15 +234,15 @@ func TestOrderedLists(t *testing.T) {
 		t.Error("a list is found after its time")
 	}
 	large := []place{{ID: strings.Repeat("x", keptListBytes-100)}}
-	lists.keep("large", large, later)
+	lists.keep("party", "large", large, later)
 	if len(lists.lists) != 1 || !known("large", later) {
 		t.Errorf("got %d lists beside the one that takes all the room", len(lists.lists)-1)
 	}
-	lists.keep("small", make([]place, 1), later)
+	lists.keep("party", "small", make([]place, 1), later)
 	if known("large", later) || !known("small", later) {
 		t.Error("the lists hold more than they may")
 	}
-	lists.keep("too large", append(large, large...), later)
+	lists.keep("party", "too large", append(large, large...), later)
 	if known("too large", later) {
 		t.Error("a list is kept that is larger than all may be")
 	}

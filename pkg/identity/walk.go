@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -74,14 +75,18 @@ func (q *question) hash() string {
 
 // Limits of the lists that are kept between the pages of walks.
 const (
+	// keptListTime is how long a list is kept after its last use.
 	keptListTime = 2 * time.Minute
-	keptLists    = 64
+	// keptLists is how many there may be altogether: enough for a walk of each of some hundred tenants at the same time, and
+	// few enough to be looked through at each page.
+	keptLists = 256
 	// keptListBytes is about the memory that all lists together take.
 	keptListBytes = 64 << 20
 )
 
 // orderedLists keeps the places of walks that are under way. Losing a list costs its walk the time to make it again, and
-// the certainty about what is renamed at that moment.
+// the certainty about what is renamed at that moment. So whoever has most lists loses the first one: a tenant with few
+// walks keeps theirs, however many others begin.
 type orderedLists struct {
 	mutex sync.Mutex
 	// lists are in the order of their last use.
@@ -91,7 +96,9 @@ type orderedLists struct {
 }
 
 type orderedList struct {
-	walk   string
+	walk string
+	// party is who walks, by what the credential is confined to. All that are not confined are one party.
+	party  string
 	places []place
 	size   int
 	used   time.Time
@@ -111,15 +118,16 @@ func (l *orderedLists) find(walk string, now time.Time) ([]place, bool) {
 	return list.places, true
 }
 
-// keep keeps a list, unless it is larger than all together may be.
-func (l *orderedLists) keep(walk string, places []place, now time.Time) {
-	list := orderedList{walk: walk, places: places, size: sizeOf(places), used: now}
+// keep keeps the list of a party's walk, unless it is larger than all together may be.
+func (l *orderedLists) keep(party, walk string, places []place, now time.Time) {
+	list := orderedList{walk: walk, party: party, places: places, size: sizeOf(places), used: now}
 	if list.size > keptListBytes {
 		return
 	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.put(list)
+	l.shrink()
 	if l.sweeper == nil {
 		l.sweeper = time.AfterFunc(keptListTime, l.sweep)
 	}
@@ -138,17 +146,39 @@ func sizeOf(places []place) int {
 	return size
 }
 
-// put makes a list the one used last, and lets go of those that are out of date or too many.
+// put makes a list the one used last, and lets go of those that are out of date.
 func (l *orderedLists) put(list orderedList) {
 	l.expire(list.used)
 	l.lists = slices.DeleteFunc(l.lists, func(other orderedList) bool { return other.walk == list.walk })
-	total := list.size
-	first := len(l.lists)
-	for first > 0 && len(l.lists)-first < keptLists-1 && total+l.lists[first-1].size <= keptListBytes {
-		first--
-		total += l.lists[first].size
+	l.lists = append(l.lists, list)
+}
+
+// shrink lets go of lists while there are too many, and then while they are too large together.
+func (l *orderedLists) shrink() {
+	l.evict(keptLists, func(orderedList) int { return 1 })
+	l.evict(keptListBytes, func(list orderedList) int { return list.size })
+}
+
+// evict lets go of lists until all together weigh no more than a limit: each time of the one that was used longest ago
+// among those of the party whose lists weigh most, or of the parties if there are several.
+func (l *orderedLists) evict(limit int, weight func(orderedList) int) {
+	total, weights := 0, map[string]int{}
+	for _, list := range l.lists {
+		total += weight(list)
 	}
-	l.lists = append(slices.Delete(l.lists, 0, first), list)
+	if total <= limit {
+		return
+	}
+	for _, list := range l.lists {
+		weights[list.party] += weight(list)
+	}
+	for total > limit {
+		most := slices.Max(slices.Collect(maps.Values(weights)))
+		i := slices.IndexFunc(l.lists, func(list orderedList) bool { return weights[list.party] == most })
+		total -= weight(l.lists[i])
+		weights[l.lists[i].party] -= weight(l.lists[i])
+		l.lists = slices.Delete(l.lists, i, i+1)
+	}
 }
 
 // expire lets go of the lists that are out of date.
