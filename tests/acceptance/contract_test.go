@@ -202,12 +202,20 @@ func (c *contract) parameters() map[string]string {
 	return places
 }
 
+// described returns what the contract says of a status. Errors that it does not name are described together, but for those
+// by which a client learns what its token permits.
+func described(operation *openapi3.Operation, status int) *openapi3.ResponseRef {
+	named := operation.Responses.Status(status)
+	if named != nil || status < http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return named
+	}
+	return operation.Responses.Default()
+}
+
 func (c *contract) checkResponse(operation *openapi3.Operation, e exchange) error {
-	described := operation.Responses.Status(e.status)
+	described := described(operation, e.status)
 	if described == nil {
-		if described = operation.Responses.Default(); described == nil || e.status < http.StatusBadRequest {
-			return fmt.Errorf("the contract has no status %d here", e.status)
-		}
+		return fmt.Errorf("the contract has no status %d here", e.status)
 	}
 	if len(described.Value.Content) == 0 {
 		return nil
@@ -348,6 +356,8 @@ func TestContractChecksExchanges(t *testing.T) {
 		"a list without a value":          {"GET", "/education/users", "", 200, `{}`, false},
 		"a list with a bad user":          {"GET", "/education/users", "", 200, `{"value":[{"displayName":"M"}]}`, false},
 		"a status nobody expects":         {"GET", "/education/users/max", "", 202, `{` + user + `}`, false},
+		"a refusal":                       {"GET", "/education/users/max", "", 403, `{"error":{"code":"accessDenied","message":"no"}}`, true},
+		"an error that is not named":      {"GET", "/education/users/max", "", 418, `{"error":{"code":"teapot","message":"no"}}`, true},
 		"an error without a code":         {"GET", "/education/users/max", "", 404, `{"error":{"message":"gone"}}`, false},
 		"a request with a bad value":      {"POST", "/education/users", `{"displayName":1,"onPremisesSamAccountName":"m"}`, 201, `{` + user + `}`, false},
 		"a request without a username":    {"POST", "/education/users", `{"displayName":"M"}`, 201, `{` + user + `}`, false},
@@ -370,6 +380,18 @@ func TestContractChecksExchanges(t *testing.T) {
 				t.Errorf("got %v, want success to be %t", got, test.want)
 			}
 		})
+	}
+}
+
+// TestContractNamesRefusals holds that no operation passes whose refusals are described among all other errors.
+func TestContractNamesRefusals(t *testing.T) {
+	embeddedOnly(t)
+	t.Parallel()
+	operation := &openapi3.Operation{Responses: openapi3.NewResponses(openapi3.WithName("default", openapi3.NewResponse()))}
+	for status, want := range map[int]bool{200: false, 401: false, 403: false, 404: true, 500: true} {
+		if got := described(operation, status) != nil; got != want {
+			t.Errorf("%d: got %t, want %t", status, got, want)
+		}
 	}
 }
 

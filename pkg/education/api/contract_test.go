@@ -12,7 +12,12 @@ import (
 	"github.com/opencloud-eu/education/pkg/education/api"
 )
 
-// TestRoutesAreInContract holds that every route is an operation of api/openapi.yaml and every operation a route.
+// everywhere are the statuses that any route may answer with: the token is not valid or does not permit it, there are too many
+// requests, or something is out of order.
+var everywhere = []int{401, 403, 429, 500, 503, 504}
+
+// TestRoutesAreInContract holds that every route is an operation of api/openapi.yaml and every operation a route, and that
+// none lacks a status that any may answer with.
 func TestRoutesAreInContract(t *testing.T) {
 	t.Parallel()
 	const base = "/education"
@@ -30,9 +35,15 @@ func TestRoutesAreInContract(t *testing.T) {
 	}
 	var operations []string
 	for path, item := range document.Paths.Map() {
-		for method := range item.Operations() {
-			if strings.HasPrefix(path, base) {
-				operations = append(operations, method+" "+path)
+		if !strings.HasPrefix(path, base) {
+			continue
+		}
+		for method, operation := range item.Operations() {
+			operations = append(operations, method+" "+path)
+			for _, status := range everywhere {
+				if operation.Responses.Status(status) == nil {
+					t.Errorf("%s %s does not name the status %d", method, path, status)
+				}
 			}
 		}
 	}

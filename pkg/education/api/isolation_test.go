@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
 	metering "go.opentelemetry.io/otel/metric/noop"
 	tracing "go.opentelemetry.io/otel/trace/noop"
@@ -60,12 +61,14 @@ type world struct {
 	store    *embedded.Store
 	handler  http.Handler
 	log      bytes.Buffer
+	// answered are the statuses of its answers.
+	answered map[int]bool
 }
 
 // newWorld returns a world that begins as a copy of a file; nil is an empty one.
 func newWorld(t *testing.T, template []byte, gate middleware.Credentials) *world {
 	t.Helper()
-	w := &world{path: filepath.Join(t.TempDir(), "directory.db"), template: template, gate: gate}
+	w := &world{path: filepath.Join(t.TempDir(), "directory.db"), template: template, gate: gate, answered: map[int]bool{}}
 	t.Cleanup(func() { _ = w.store.Close() })
 	w.open(t)
 	return w
@@ -139,6 +142,7 @@ func (w *world) send(token string, c call) *httptest.ResponseRecorder {
 	}
 	recorder := httptest.NewRecorder()
 	w.handler.ServeHTTP(recorder, r)
+	w.answered[recorder.Code] = true
 	return recorder
 }
 
@@ -604,11 +608,16 @@ var keeps = []string{
 }
 
 // TestIsolation sends everything that the routes offer, with every kind of key of every tenant, and every kind of credential.
+// Every status that this is answered with has a name in the contract.
 func TestIsolation(t *testing.T) { //nolint:paralleltest // It reads the process's default logger.
 	i := newIsolation(t)
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&i.among.log, nil)))
+	document, err := openapi3.NewLoader().LoadFromFile("../../../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cells := 0
 	walk(t, func(method, pattern string) {
 		name := method + " " + pattern
@@ -618,6 +627,7 @@ func TestIsolation(t *testing.T) { //nolint:paralleltest // It reads the process
 			return
 		}
 		calls := i.calls(r)
+		clear(i.among.answered)
 		names := slices.Sorted(maps.Keys(calls))
 		succeeded := false
 		for n, kind := range names {
@@ -631,10 +641,20 @@ func TestIsolation(t *testing.T) { //nolint:paralleltest // It reads the process
 		if hopeless := slices.Contains(refused, name) || slices.Contains(keeps, name); succeeded == hopeless {
 			t.Errorf("%s: a tenant had success: %t, want %t", name, succeeded, !hopeless)
 		}
+		i.checkNamed(name, document.Paths.Value("/education"+pattern).GetOperation(method))
 	})
 	t.Logf("%d cells", cells)
 	if cells < 5000 && !testing.Short() {
 		t.Errorf("%d cells are too few: the rows are not made any more", cells)
+	}
+}
+
+// checkNamed looks for each status that a route has answered with in what the contract names.
+func (i *isolation) checkNamed(name string, operation *openapi3.Operation) {
+	for status := range i.among.answered {
+		if operation.Responses.Status(status) == nil {
+			i.Errorf("%s: the contract does not name the status %d", name, status)
+		}
 	}
 }
 
