@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -162,7 +163,8 @@ func (r *Recording) ended(status int) string {
 	case r.asked:
 		// The directory has not returned: something has panicked within it.
 		return Unknown
-	case isRefusal(status):
+	case isRefusal(cmp.Or(status, r.code.Status)):
+		// Where nothing was answered, because the client broke off in its body, say, the code tells.
 		return Refused
 	}
 	return Failed

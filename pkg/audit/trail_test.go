@@ -517,6 +517,27 @@ func TestPanicInTheDirectory(t *testing.T) {
 	}
 }
 
+// TestBrokenOff shows that a request whose client goes while it is read is the client's failure, and not the service's.
+func TestBrokenOff(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[odata.Code]string{odata.InvalidRequest: Refused, odata.ServiceNotAvailable: Failed, {}: Failed} {
+		b := newBench(false)
+		ctx, recording := b.trail.Follow(t.Context(), Request{Method: http.MethodPost})
+		if code.Name != "" {
+			broken, cancel := context.WithCancel(ctx)
+			cancel()
+			func() {
+				defer func() { _ = recover() }() // Nobody is there to be answered.
+				odata.WriteError(httptest.NewRecorder(), httptest.NewRequestWithContext(broken, http.MethodPost, "/", nil), odata.Errorf(code, "", "broken off"))
+			}()
+		}
+		recording.End(Answer{Aborted: true})
+		if got := b.store.take(t)[0]["outcome"]; got != want {
+			t.Errorf("%q: got %v, want %s", code.Name, got, want)
+		}
+	}
+}
+
 // TestProcessIsNotRecorded shows that what no request has asked for passes.
 func TestProcessIsNotRecorded(t *testing.T) {
 	t.Parallel()
