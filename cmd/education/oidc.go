@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"strings"
 
+	"github.com/opencloud-eu/education/internal/strictjson"
 	"github.com/opencloud-eu/education/pkg/access/oidc"
 )
 
@@ -51,14 +49,9 @@ func (s *settings) issuerOfVariables() (oidc.Issuer, error) {
 	if s.OIDCIssuer == "" && s.OIDCAudience+s.OIDCTenantClaim+s.OIDCSchools+s.OIDCCAFile != "" {
 		return oidc.Issuer{}, errors.New("EDUCATION_OIDC_ISSUER must be set with other variables of an OIDC issuer")
 	}
-	verbs := map[string][]string{}
-	for pair := range strings.FieldsSeq(s.OIDCVerbs) {
-		end := strings.LastIndexByte(pair, '=')
-		if end < 0 {
-			return oidc.Issuer{}, errors.New(
-				"EDUCATION_OIDC_VERBS must be pairs of a role or scope and its verbs, separated by blanks, such as Reader=read Editor=read,write")
-		}
-		verbs[pair[:end]] = splitList(pair[end+1:])
+	verbs, err := verbsOfRoles(s.OIDCVerbs)
+	if err != nil {
+		return oidc.Issuer{}, fmt.Errorf("EDUCATION_OIDC_VERBS %w", err)
 	}
 	return oidc.Issuer{
 		URL: s.OIDCIssuer, Audience: s.OIDCAudience, Algorithms: splitList(s.OIDCAlgorithms),
@@ -66,6 +59,33 @@ func (s *settings) issuerOfVariables() (oidc.Issuer, error) {
 		Schools: splitList(s.OIDCSchools), VerbClaims: splitList(s.OIDCVerbClaims), Verbs: verbs,
 		NameClaims: splitList(s.OIDCNameClaims), CAFile: s.OIDCCAFile,
 	}, nil
+}
+
+// verbsOfRoles reads pairs of a role or scope and its verbs. The error follows the name of the setting.
+func verbsOfRoles(text string) (map[string][]string, error) {
+	verbs := map[string][]string{}
+	for pair := range strings.FieldsSeq(text) {
+		end := strings.LastIndexByte(pair, '=')
+		if end < 0 {
+			return nil, errors.New(
+				"must be pairs of a role or scope and its verbs, separated by blanks, such as Reader=read Editor=read,write")
+		}
+		role := pair[:end]
+		if _, ok := verbs[role]; ok {
+			return nil, fmt.Errorf("must name each role or scope once, with all of its verbs: %q is there twice", role)
+		}
+		verbs[role] = splitList(pair[end+1:])
+	}
+	return verbs, nil
+}
+
+// issuersFormat is what the file of issuers may be made of. In verbs, roles and scopes are the names.
+var issuersFormat = strictjson.Format{
+	Names: []string{
+		"issuer", "audience", "algorithms", "tenantClaim", "tenantKey", "withoutTenant", "schools", "verbClaims", "verbs", "nameClaims", "caFile",
+	},
+	Free:  []string{"verbs"},
+	Depth: 4,
 }
 
 // issuersOfFile reads a JSON file with a list of issuers. The error follows the name of the setting.
@@ -77,14 +97,9 @@ func issuersOfFile(path string) ([]oidc.Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("must be a file that can be read: %w", err)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
 	var issuers []oidc.Issuer
-	if err := decoder.Decode(&issuers); err != nil {
+	if err := issuersFormat.Decode(text, &issuers); err != nil {
 		return nil, fmt.Errorf("must hold a list of issuers in JSON: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("must hold one list of issuers in JSON and nothing behind it")
 	}
 	if len(issuers) == 0 {
 		return nil, errors.New("must hold at least one issuer")

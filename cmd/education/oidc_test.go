@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,15 +32,40 @@ func TestOIDCDefaults(t *testing.T) {
 	}
 }
 
+// TestIssuersFormat holds that the file of issuers can have every member of an issuer, and no other.
+func TestIssuersFormat(t *testing.T) {
+	t.Parallel()
+	text, err := json.Marshal(oidc.Issuer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(members)), slices.Sorted(slices.Values(issuersFormat.Names))); diff != "" {
+		t.Errorf("(-members +format):\n%s", diff)
+	}
+	issuers, err := issuersOfFile(writeFile(t, `[{"verbs": {"Issuer": ["read"], "issuer": ["write"]}}]`))
+	want := []oidc.Issuer{{Verbs: map[string][]string{"Issuer": {"read"}, "issuer": {"write"}}}}
+	if diff := cmp.Diff(want, issuers); diff != "" || err != nil {
+		t.Errorf("roles in two cases: error %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// writeFile returns the path of a file with a content.
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestOIDCSettings(t *testing.T) {
 	t.Parallel()
-	file := func(content string) string {
-		path := filepath.Join(t.TempDir(), "issuers.json")
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return "EDUCATION_OIDC_FILE=" + path
-	}
+	file := func(content string) string { return "EDUCATION_OIDC_FILE=" + writeFile(t, content) }
 	const (
 		issuer, where  = "EDUCATION_OIDC_ISSUER=https://issuer.example", "EDUCATION_OIDC_AUDIENCE=education"
 		tenant, inFile = "EDUCATION_OIDC_TENANT_CLAIM=tenant", `{"issuer": "https://other.example", "audience": "e", "schools": ["a b"]}`
@@ -62,14 +90,19 @@ func TestOIDCSettings(t *testing.T) {
 			[]string{issuer, where, "EDUCATION_OIDC_TENANT_CLAIM=a..b", "EDUCATION_OIDC_VERB_CLAIMS=*", "EDUCATION_OIDC_NAME_CLAIMS=a."},
 			[]string{"EDUCATION_OIDC_TENANT_CLAIM must be made", "EDUCATION_OIDC_VERB_CLAIMS must be made", "EDUCATION_OIDC_NAME_CLAIMS must be made"},
 		},
-		"verbs of no pairs":   {[]string{issuer, where, tenant, "EDUCATION_OIDC_VERBS=Reader"}, []string{"EDUCATION_OIDC_VERBS must be pairs"}},
-		"verbs unheard of":    {[]string{issuer, where, tenant, "EDUCATION_OIDC_VERBS=Reader=look"}, []string{"EDUCATION_OIDC_VERBS must name"}},
-		"no file":             {[]string{"EDUCATION_OIDC_FILE=/does/not/exist"}, []string{"EDUCATION_OIDC_FILE must be a file that can be read"}},
-		"a file of no list":   {[]string{file(inFile)}, []string{"EDUCATION_OIDC_FILE must hold a list"}},
-		"an empty list":       {[]string{file("[]")}, []string{"EDUCATION_OIDC_FILE must hold at least one"}},
-		"two lists":           {[]string{file("[" + inFile + "][]")}, []string{"EDUCATION_OIDC_FILE must hold one list"}},
-		"an unknown member":   {[]string{file(`[{"tenant": "x"}]`)}, []string{"EDUCATION_OIDC_FILE must hold", `"tenant"`}},
-		"a fault in the file": {[]string{issuer, where, tenant, file("[" + inFile + `, {"issuer": "https://issuer.example"}]`)}, []string{"EDUCATION_OIDC_FILE, issuer 2: audience must be set", "issuer 2: tenantClaim must be set", "issuer 2: issuer names an issuer a second time"}},
+		"verbs of no pairs":       {[]string{issuer, where, tenant, "EDUCATION_OIDC_VERBS=Reader"}, []string{"EDUCATION_OIDC_VERBS must be pairs"}},
+		"verbs of one role twice": {[]string{issuer, where, tenant, "EDUCATION_OIDC_VERBS=X=read X=write"}, []string{`EDUCATION_OIDC_VERBS must name each role or scope once, with all of its verbs: "X" is there twice`}},
+		"verbs unheard of":        {[]string{issuer, where, tenant, "EDUCATION_OIDC_VERBS=Reader=look"}, []string{"EDUCATION_OIDC_VERBS must name"}},
+		"no file":                 {[]string{"EDUCATION_OIDC_FILE=/does/not/exist"}, []string{"EDUCATION_OIDC_FILE must be a file that can be read"}},
+		"a file of no list":       {[]string{file(inFile)}, []string{"EDUCATION_OIDC_FILE must hold a list"}},
+		"an empty list":           {[]string{file("[]")}, []string{"EDUCATION_OIDC_FILE must hold at least one"}},
+		"two lists":               {[]string{file("[" + inFile + "][]")}, []string{"EDUCATION_OIDC_FILE must hold a list", "behind the end"}},
+		"an unknown member":       {[]string{file(`[{"tenant": "x"}]`)}, []string{"EDUCATION_OIDC_FILE must hold", `"tenant"`}},
+		"a member twice":          {[]string{file(`[{"schools": ["a"], "audience": "e", "schools": []}]`)}, []string{"EDUCATION_OIDC_FILE must hold", `"schools" is there twice`}},
+		"a member in capitals":    {[]string{file(`[{"schools": ["a"], "Schools": []}]`)}, []string{"EDUCATION_OIDC_FILE must hold", `"Schools" is not known`}},
+		"a role twice":            {[]string{file(`[{"verbs": {"X": ["read"], "X": ["write"]}}]`)}, []string{"EDUCATION_OIDC_FILE must hold", `"X" is there twice`}},
+		"a null for a list":       {[]string{file(`[{"schools": null}]`)}, []string{"EDUCATION_OIDC_FILE must hold", "null"}},
+		"a fault in the file":     {[]string{issuer, where, tenant, file("[" + inFile + `, {"issuer": "https://issuer.example"}]`)}, []string{"EDUCATION_OIDC_FILE, issuer 2: audience must be set", "issuer 2: tenantClaim must be set", "issuer 2: issuer names an issuer a second time"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
