@@ -31,7 +31,8 @@ import (
 //     OpenCloud's value to count;
 //   - check names the rule for its value, in the table checks; permitted lists the values it may have;
 //   - a secret is never shown;
-//   - private says that the value is the path of a file that nobody but the service should be able to read.
+//   - private says that the value is the path of a file that nobody but the service should be able to read, trusted that it
+//     is one that nobody else should be able to change.
 type settings struct {
 	HTTPAddr   string `env:"EDUCATION_HTTP_ADDR" envDefault:"127.0.0.1:9120" opencloud:"GRAPH_HTTP_ADDR" check:"address"`
 	HTTPRoot   string `env:"EDUCATION_HTTP_ROOT" envDefault:"/graph" opencloud:"GRAPH_HTTP_ROOT" check:"path"`
@@ -50,12 +51,12 @@ type settings struct {
 	OIDCVerbClaims    string `env:"EDUCATION_OIDC_VERB_CLAIMS" envDefault:"roles,scp,scope"`
 	OIDCVerbs         string `env:"EDUCATION_OIDC_VERBS" envDefault:"EduRoster.ReadBasic.All=read EduRoster.Read.All=read EduRoster.ReadWrite.All=read,write,delete"`
 	OIDCNameClaims    string `env:"EDUCATION_OIDC_NAME_CLAIMS" envDefault:"azp,appid,client_id,sub"`
-	OIDCCAFile        string `env:"EDUCATION_OIDC_CA_FILE"`
-	OIDCFile          string `env:"EDUCATION_OIDC_FILE"`
+	OIDCCAFile        string `env:"EDUCATION_OIDC_CA_FILE" trusted:"true"`
+	OIDCFile          string `env:"EDUCATION_OIDC_FILE" trusted:"true"`
 
-	HTTPTLSCert     string `env:"EDUCATION_HTTP_TLS_CERT_FILE" opencloud:"OC_HTTP_TLS_CERTIFICATE" where:"OC_HTTP_TLS_ENABLED"`
+	HTTPTLSCert     string `env:"EDUCATION_HTTP_TLS_CERT_FILE" opencloud:"OC_HTTP_TLS_CERTIFICATE" where:"OC_HTTP_TLS_ENABLED" trusted:"true"`
 	HTTPTLSKey      string `env:"EDUCATION_HTTP_TLS_KEY_FILE" opencloud:"OC_HTTP_TLS_KEY" where:"OC_HTTP_TLS_ENABLED" private:"true"`
-	HTTPTLSClientCA string `env:"EDUCATION_HTTP_TLS_CLIENT_CA_FILE"`
+	HTTPTLSClientCA string `env:"EDUCATION_HTTP_TLS_CLIENT_CA_FILE" trusted:"true"`
 	CORSOrigins     string `env:"EDUCATION_CORS_ORIGINS" check:"origins"`
 
 	PublicURL      string `env:"EDUCATION_PUBLIC_URL" check:"url"`
@@ -71,7 +72,7 @@ type settings struct {
 
 	LDAPListen  string `env:"EDUCATION_LDAP_LISTEN" envDefault:"127.0.0.1:10389" check:"address"`
 	LDAPSListen string `env:"EDUCATION_LDAPS_LISTEN" check:"address"`
-	LDAPTLSCert string `env:"EDUCATION_LDAP_TLS_CERT_FILE"`
+	LDAPTLSCert string `env:"EDUCATION_LDAP_TLS_CERT_FILE" trusted:"true"`
 	LDAPTLSKey  string `env:"EDUCATION_LDAP_TLS_KEY_FILE" private:"true"`
 
 	LDAPURI              string `env:"EDUCATION_LDAP_URI" opencloud:"GRAPH_LDAP_URI,OC_LDAP_URI" check:"uris"`
@@ -79,9 +80,9 @@ type settings struct {
 	LDAPBindPassword     string `env:"EDUCATION_LDAP_BIND_PASSWORD" opencloud:"GRAPH_LDAP_BIND_PASSWORD,OC_LDAP_BIND_PASSWORD" unless:"EDUCATION_LDAP_BIND_PASSWORD_FILE" secret:"true"`
 	LDAPBindPasswordFile string `env:"EDUCATION_LDAP_BIND_PASSWORD_FILE" private:"true"`
 	LDAPStartTLS         string `env:"EDUCATION_LDAP_STARTTLS" envDefault:"false" permitted:"true|false"`
-	LDAPCAFile           string `env:"EDUCATION_LDAP_CA_FILE" opencloud:"GRAPH_LDAP_CACERT,OC_LDAP_CACERT"`
+	LDAPCAFile           string `env:"EDUCATION_LDAP_CA_FILE" opencloud:"GRAPH_LDAP_CACERT,OC_LDAP_CACERT" trusted:"true"`
 	LDAPInsecure         string `env:"EDUCATION_LDAP_INSECURE" envDefault:"false" opencloud:"GRAPH_LDAP_INSECURE,OC_LDAP_INSECURE" permitted:"true|false"`
-	LDAPClientCert       string `env:"EDUCATION_LDAP_CLIENT_CERT_FILE"`
+	LDAPClientCert       string `env:"EDUCATION_LDAP_CLIENT_CERT_FILE" trusted:"true"`
 	LDAPClientKey        string `env:"EDUCATION_LDAP_CLIENT_KEY_FILE" private:"true"`
 	LDAPPoolSize         uint16 `env:"EDUCATION_LDAP_POOL_SIZE" envDefault:"16"`
 	LDAPPasswordHash     string `env:"EDUCATION_LDAP_PASSWORD_HASH" envDefault:"auto" permitted:"auto|ssha|argon2|server"`

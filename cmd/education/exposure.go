@@ -2,23 +2,33 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 )
 
-// warnOfExposure says what more users of this machine can read than need to, and whether the service may do more than it
-// needs. It refuses nothing: an operator may have reasons that cannot be seen from here.
+// warnOfExposure says what more users of this machine can read or change than need to, and whether the service may do more than
+// it needs. It refuses nothing: an operator may have reasons that cannot be seen from here.
 func (s *settings) warnOfExposure(ctx context.Context, logger *slog.Logger) {
-	for _, file := range s.privateFiles() {
-		about, err := os.Stat(file.path)
-		if err != nil {
-			continue // It may not be needed; who needs it says what is wrong.
+	said := map[string]bool{}
+	warn := func(setting, path, who string) {
+		about, err := os.Stat(path)
+		absolute, wrong := filepath.Abs(path)
+		if errors.Join(err, wrong) != nil || said[absolute] {
+			return // What is gone may not be needed; who needs it says what is wrong.
 		}
-		if who := readers(about); who != "" && !isEnclosed(file.path) {
-			logger.WarnContext(ctx, "others can read or change a file that is the service's alone",
-				"warning", "file.exposed", "file", file.path, "setting", file.setting, "mode", about.Mode().Perm().String(), "by", who)
+		said[absolute] = true
+		logger.WarnContext(ctx, "others can read or change a file that is the service's alone",
+			"warning", "file.exposed", "file", path, "setting", setting, "mode", about.Mode().Perm().String(), "by", who)
+	}
+	for _, file := range s.guardedFiles() {
+		if who := file.exposedTo(); who != "" {
+			warn(file.setting, file.path, who)
+		}
+		if folder := sharedAbove(file.path); folder != "" {
+			warn(file.setting, folder, "others")
 		}
 	}
 	if os.Geteuid() == 0 && !inContainer() {
@@ -26,32 +36,56 @@ func (s *settings) warnOfExposure(ctx context.Context, logger *slog.Logger) {
 	}
 }
 
-// privateFile is a file or a folder that nobody but the service should be able to read, and the setting that leads to it.
-type privateFile struct {
+// guardedFile is a file or a folder that nobody but the service and root should be able to change, and the setting that leads to
+// it.
+type guardedFile struct {
 	setting string
 	path    string
+	// private says that nobody else should be able to read it either.
+	private bool
 }
 
-// privateFiles returns the files that settings with the tag private name, the data folder, and what is in it.
-func (s *settings) privateFiles() []privateFile {
-	var files []privateFile
+// guardedFiles returns the files that settings with the tags private and trusted name, the data folder, and what is in it.
+func (s *settings) guardedFiles() []guardedFile {
+	var files []guardedFile
 	for field := range fields() {
-		if path := s.value(field); field.Tag.Get("private") != "" && path != "" {
-			files = append(files, privateFile{field.Tag.Get("env"), path})
+		private, trusted := field.Tag.Get("private") != "", field.Tag.Get("trusted") != ""
+		if path := s.value(field); (private || trusted) && path != "" && path != auditStdout {
+			files = append(files, guardedFile{field.Tag.Get("env"), path, private})
 		}
 	}
 	const folder = "EDUCATION_DATA_DIR"
-	files = append(files, privateFile{folder, s.DataDir})
+	files = append(files, guardedFile{folder, s.DataDir, true})
 	entries, _ := os.ReadDir(s.DataDir) // Who needs the folder says what is wrong with it.
 	for _, entry := range entries {
-		files = append(files, privateFile{folder, filepath.Join(s.DataDir, entry.Name())})
+		files = append(files, guardedFile{folder, filepath.Join(s.DataDir, entry.Name()), true})
 	}
 	return files
 }
 
-// isEnclosed reports whether a folder above a file lets nobody else through, so that the file's own mode does not matter.
+// exposedTo says who can do with a file, if it is there, what they should not: "others", "group", or "" for nobody.
+func (f guardedFile) exposedTo() string {
+	about, err := os.Stat(f.path)
+	if err != nil {
+		return ""
+	}
+	who := writers(about)
+	if f.private {
+		who = readers(about)
+	}
+	if who != "" && isEnclosed(f.path) {
+		return ""
+	}
+	return who
+}
+
+// isEnclosed reports whether a folder above a file, or above what it is a link to, lets nobody else through, so that the file's
+// own mode does not matter.
 func isEnclosed(path string) bool {
-	path, err := filepath.Abs(path)
+	path, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
 	for err == nil && filepath.Dir(path) != path {
 		path = filepath.Dir(path)
 		var about fs.FileInfo
@@ -60,6 +94,26 @@ func isEnclosed(path string) bool {
 		}
 	}
 	return false
+}
+
+// sharedAbove returns a folder above a file, or above what it is a link to, in which others can put something of their own in
+// the place of what is there, or "" if there is none.
+func sharedAbove(path string) string {
+	paths := []string{path}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		paths = append(paths, target)
+	}
+	for _, path := range paths {
+		entry, err := filepath.Abs(path)
+		for err == nil && filepath.Dir(entry) != entry {
+			folder := filepath.Dir(entry)
+			if isShared(folder, entry) && !isEnclosed(folder) {
+				return folder
+			}
+			entry = folder
+		}
+	}
+	return ""
 }
 
 // inContainer reports whether Docker or Podman have left their mark, or the service is the first process of its world.

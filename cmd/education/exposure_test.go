@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -113,14 +114,110 @@ func TestExposure(t *testing.T) {
 	}
 }
 
-// TestPrivateFiles holds that every setting which names a file of secrets has the tag, by its name.
-func TestPrivateFiles(t *testing.T) {
+// layout is what a folder holds: folders, whose paths end in a slash, files, and links, each after the folder that it is in.
+type layout []struct {
+	path string
+	mode os.FileMode
+	// to is where a link leads.
+	to string
+}
+
+// make makes what a layout says in a folder, of modes that no umask changes.
+func (l layout) make(t *testing.T, folder string) {
+	t.Helper()
+	for _, entry := range l {
+		path := filepath.Join(folder, entry.path)
+		var err error
+		switch {
+		case entry.to != "":
+			err = os.Symlink(entry.to, path)
+		case strings.HasSuffix(entry.path, "/"):
+			err = errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, entry.mode))
+		default:
+			err = errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, entry.mode))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestExposureByFolders holds what is warned of where a file's own mode is not all, and that nothing is where things are as
+// usual.
+func TestExposureByFolders(t *testing.T) {
+	t.Parallel()
+	const sticky = 0o777 | os.ModeSticky
+	tests := []struct {
+		name   string
+		layout layout
+		// foreign is the path of something that belongs to another user.
+		foreign string
+		want    []string
+	}{
+		{name: "a folder that others can enter", layout: layout{{"a/", 0o755, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}},
+		{name: "a folder of a group's", layout: layout{{"a/", 0o775, ""}, {"a/token", 0o600, ""}}},
+		{name: "a folder that others can write", layout: layout{{"a/", 0o777, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}, want: []string{"EDUCATION_TOKEN_FILE /a others"}},
+		{name: "no file yet", layout: layout{{"a/", 0o757, ""}}, want: []string{"EDUCATION_TOKENS_FILE /a others"}},
+		{name: "a folder above the data folder", layout: layout{{"open/", 0o777, ""}, {"open/data/", 0o700, ""}, {"open/data/token", 0o600, ""}}, want: []string{"EDUCATION_DATA_DIR /open others"}},
+		{name: "a sticky folder with files of ours", layout: layout{{"a/", sticky, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}},
+		{name: "a sticky folder with a file of somebody's", layout: layout{{"a/", sticky, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}, foreign: "a/tokens.json", want: []string{"EDUCATION_TOKENS_FILE /a others"}},
+		{name: "a sticky folder without a file", layout: layout{{"a/", sticky, ""}, {"a/token", 0o600, ""}}, want: []string{"EDUCATION_TOKENS_FILE /a others"}},
+		{name: "a link to an open file", layout: layout{{"a/", 0o700, ""}, {"file", 0o644, ""}, {"a/token", 0, "../file"}}, want: []string{"EDUCATION_TOKEN_FILE /a/token others"}},
+		{name: "a link into an open folder", layout: layout{{"a/", 0o700, ""}, {"open/", 0o777, ""}, {"open/file", 0o600, ""}, {"a/token", 0, "../open/file"}}, want: []string{"EDUCATION_TOKEN_FILE /open others"}},
+		{name: "a link to an enclosed file", layout: layout{{"a/", 0o755, ""}, {"closed/", 0o700, ""}, {"closed/file", 0o644, ""}, {"a/token", 0, "../closed/file"}}},
+		{
+			name: "a secret in Kubernetes",
+			layout: layout{
+				{"a/", sticky, ""},
+				{"a/..1/", 0o755, ""},
+				{"a/..1/token", 0o440, ""},
+				{"a/..1/tokens.json", 0o400, ""},
+				{"a/..data", 0, "..1"},
+				{"a/token", 0, "..data/token"},
+				{"a/tokens.json", 0, "..data/tokens.json"},
+			},
+			foreign: "a/..1/token",
+		},
+		{name: "what others can read", layout: layout{{"a/", 0o755, ""}, {"a/issuers.json", 0o644, ""}, {"a/cert.pem", 0o664, ""}, {"a/ca.pem", 0o444, ""}}},
+		{
+			name: "what others can write", layout: layout{{"a/", 0o755, ""}, {"a/issuers.json", 0o666, ""}, {"a/cert.pem", 0o646, ""}, {"a/ca.pem", 0o602, ""}},
+			want: []string{"EDUCATION_HTTP_TLS_CERT_FILE /a/cert.pem others", "EDUCATION_HTTP_TLS_CLIENT_CA_FILE /a/ca.pem others", "EDUCATION_OIDC_FILE /a/issuers.json others"},
+		},
+		{name: "what others can write in a folder of ours", layout: layout{{"a/", 0o700, ""}, {"a/issuers.json", 0o666, ""}, {"a/ca.pem", 0o666, ""}}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			folder := openFolder(t)
+			test.layout.make(t, folder)
+			if test.foreign != "" && os.Lchown(filepath.Join(folder, test.foreign), 1, -1) != nil {
+				t.Skip("only root can give files to another user")
+			}
+			s := &settings{DataDir: filepath.Join(folder, "open", "data"), TokensFile: filepath.Join(folder, "a", "tokens.json"), AuditFile: auditStdout}
+			for name, setting := range map[string]*string{
+				"token": &s.TokenFile, "issuers.json": &s.OIDCFile, "cert.pem": &s.HTTPTLSCert, "ca.pem": &s.HTTPTLSClientCA,
+			} {
+				path := filepath.Join(folder, "a", name)
+				if _, err := os.Lstat(path); err == nil {
+					*setting = path
+				}
+			}
+			if diff := cmp.Diff(append([]string{}, test.want...), exposed(t, s, folder)); diff != "" {
+				t.Errorf("warned of (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestGuardedFiles holds that every setting which names a file has one of the tags, and that of a secret the stricter one.
+func TestGuardedFiles(t *testing.T) {
 	t.Parallel()
 	for field := range fields() {
 		name := field.Tag.Get("env")
 		secret := name == "EDUCATION_AUDIT_FILE" || strings.HasSuffix(name, "_KEY_FILE") || strings.HasSuffix(name, "PASSWORD_FILE") || strings.Contains(name, "TOKEN") && strings.HasSuffix(name, "_FILE")
-		if tagged := field.Tag.Get("private") != ""; secret && !tagged {
-			t.Errorf("%s is not tagged as private", name)
+		private, trusted := field.Tag.Get("private") != "", field.Tag.Get("trusted") != ""
+		if private != secret || strings.HasSuffix(name, "_FILE") != (private != trusted) {
+			t.Errorf("%s is tagged as private: %t, as trusted: %t", name, private, trusted)
 		}
 	}
 }
