@@ -42,20 +42,29 @@ func (s *settings) credential() (credential, error) {
 
 // authenticators returns who knows tokens: the administrator's first, which is to work whatever happens to the others.
 func (s *settings) authenticators(administrator credential, logger *slog.Logger) ([]access.Authenticator, error) {
-	for _, token := range administrator.tokens {
-		if fault := weakness(token); fault != "" {
-			logger.Warn("THE TOKEN IS WEAK: whoever guesses it may do everything", "token", administrator.place(), "cause", "it "+fault)
-		}
-	}
 	others := []access.Authenticator{tokenfile.Open(s.tokensPath(), logger)}
 	if s.issuers != nil {
 		others = append(others, s.issuers)
 	}
 	if administrator.file == "" {
+		administrator.warnOfWeakness(administrator.tokens, logger)
 		return append([]access.Authenticator{access.Single{Token: access.DigestOf(administrator.tokens[0])}}, others...), nil
 	}
-	first, err := tokenfile.OpenAdministrator(administrator.file, s.parseTokens, logger)
+	first, err := tokenfile.OpenAdministrator(administrator.file, func(content []byte) ([]string, error) {
+		tokens, err := s.parseTokens(content)
+		administrator.warnOfWeakness(tokens, logger) // Now, and whenever the file has changed.
+		return tokens, err
+	}, logger)
 	return append([]access.Authenticator{first}, others...), err
+}
+
+// warnOfWeakness logs that tokens which are let in can be guessed, and where they are, never what they are.
+func (c credential) warnOfWeakness(tokens []string, logger *slog.Logger) {
+	for _, token := range tokens {
+		if fault := weakness(token); fault != "" {
+			logger.Warn("THE TOKEN IS WEAK: whoever guesses it may do everything", "token", c.place(), "cause", "it "+fault)
+		}
+	}
 }
 
 // place says where the token is.

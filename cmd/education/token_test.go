@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/base64"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestTokenIsMadeOnce(t *testing.T) {
@@ -149,5 +154,65 @@ func TestWeakTokenInDataFolder(t *testing.T) {
 		if _, err := s.credential(); (err != nil) != fails {
 			t.Errorf("on %s: got %v", address, err)
 		}
+	}
+}
+
+// TestWeakTokenIsWarnedOf shows that a weak token is warned of when the service starts and, where it stands in a file, once for
+// each change of that.
+func TestWeakTokenIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	strong := strings.Repeat("0123456789abcdef", 2)
+	tests := []struct {
+		name, address string
+		// contents are what the file holds at the start and after each change, or what the variable does.
+		contents   []string
+		inVariable bool
+		// want is how often it has been warned by then.
+		want []int
+	}{
+		{name: "a variable", contents: []string{"guessme"}, inVariable: true, want: []int{1}},
+		{name: "a strong variable", contents: []string{strong}, inVariable: true, want: []int{0}},
+		{name: "a file", contents: []string{"guessme", strong, "guessme"}, want: []int{1, 1, 2}},
+		{name: "a file that becomes weak", contents: []string{strong, "guessme", "guessme\n"}, want: []int{0, 1, 2}},
+		{name: "two in a file", contents: []string{strong, "guessme\nChangeMe"}, want: []int{0, 2}},
+		{name: "a file that is refused", contents: []string{strong, "guessme x"}, want: []int{0, 0}},
+		{name: "a file where others reach the API", address: "0.0.0.0:9120", contents: []string{strong, "guessme"}, want: []int{0, 0}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "token")
+			write := func(content string) {
+				if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := &settings{HTTPAddr: cmp.Or(test.address, "127.0.0.1:9120"), DataDir: filepath.Dir(path)}
+			administrator := credential{tokens: test.contents[:1], file: path}
+			if test.inVariable {
+				administrator.file, administrator.variable = "", "EDUCATION_TOKEN"
+			}
+			synctest.Test(t, func(t *testing.T) {
+				write(test.contents[0])
+				var log bytes.Buffer
+				authenticators, err := s.authenticators(administrator, slog.New(slog.NewTextHandler(&log, nil)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, content := range test.contents {
+					write(content)
+					for range 20 { // Longer than the file is read at each look.
+						time.Sleep(time.Second)
+						_, _ = authenticators[0].Authenticate(t.Context(), "anything")
+					}
+					if got := strings.Count(log.String(), "THE TOKEN IS WEAK"); got != test.want[i] {
+						t.Errorf("after %d changes: got %d warnings, want %d:\n%s", i, got, test.want[i], log.String())
+					}
+				}
+				if strings.Contains(log.String(), "guessme") || strings.Contains(log.String(), "ChangeMe") {
+					t.Errorf("the token is told: %s", log.String())
+				}
+			})
+		})
 	}
 }
