@@ -383,7 +383,7 @@ func (s *settings) tokenFaults() []error {
 	}
 	if fault := weakness(s.Token); s.Token != "" && checkToken(s.Token) == "" && fault != "" && !s.permitsWeakToken() {
 		faults = append(faults, fmt.Errorf(
-			"EDUCATION_TOKEN must be at least %d characters that nobody can guess, unless the API is on a loopback address: it %s", minTokenLength, fault))
+			"EDUCATION_TOKEN must be at least %d characters that nobody can guess, unless the API is on a loopback address without a proxy in front: it %s", minTokenLength, fault))
 	}
 	if s.TokenFile == "" {
 		return faults

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -46,16 +47,24 @@ func variety(text string) int {
 // environment was written for OpenCloud, whose example has such a token.
 func (s *settings) permitsWeakToken() bool {
 	origin := s.origins["EDUCATION_TOKEN"]
-	return s.compatible() || origin != "" && origin != "EDUCATION_TOKEN" || isLoopback(s.HTTPAddr)
+	return s.compatible() || origin != "" && origin != "EDUCATION_TOKEN" || isLoopback(s.HTTPAddr) && !s.isBehindProxy()
 }
 
-// isLoopback reports whether an address to listen on can be reached from this machine alone (RFC 6761, section 6.3, for the
-// name).
+// isBehindProxy reports whether the settings speak of a proxy, which brings requests of other machines to a loopback address.
+func (s *settings) isBehindProxy() bool {
+	public, err := url.Parse(s.PublicURL)
+	isElsewhere := err != nil || s.PublicURL != "" && !isLoopbackHost(public.Hostname())
+	return isElsewhere || s.TrustedProxies != ""
+}
+
+// isLoopback reports whether an address to listen on can be reached from this machine alone.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
+	return err == nil && isLoopbackHost(host)
+}
+
+// isLoopbackHost reports whether a name (RFC 6761, section 6.3) or an IP address is that of a machine for itself.
+func isLoopbackHost(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
