@@ -296,6 +296,23 @@ func TestRunningRequestIsFinished(t *testing.T) {
 	}
 }
 
+// TestHangup shows that SIGHUP, which opens the audit record's file again, ends the service neither with a record nor without
+// one.
+func TestHangup(t *testing.T) {
+	t.Parallel()
+	for _, audit := range []string{"off", "on"} {
+		t.Run(audit, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "EDUCATION_AUDIT="+audit)
+			for range 3 {
+				s.signal(t, syscall.SIGHUP)
+				s.get(t, "/users").want(http.StatusOK)
+			}
+			s.stop(t)
+		})
+	}
+}
+
 // TestKilledServiceKeepsWrites shows that what was acknowledged before a SIGKILL is there after it.
 func TestKilledServiceKeepsWrites(t *testing.T) {
 	t.Parallel()
