@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -56,6 +57,9 @@ func run(ctx context.Context, arguments, environment []string, stdout, stderr io
 	if err != nil {
 		return report(stderr, err, 1)
 	}
+	if err := checkText(arguments); err != nil {
+		return report(stderr, err, 2)
+	}
 	command, err := parser.Parse(arguments)
 	if err != nil {
 		return report(stderr, err, 2)
@@ -73,6 +77,17 @@ func run(ctx context.Context, arguments, environment []string, stdout, stderr io
 		return status.status
 	}
 	return report(stderr, status.cause, status.status)
+}
+
+// checkText returns an error if an argument is not valid UTF-8. Kong (v1.17.0, Scanner.PopValueInto) would replace what is not by U+FFFD,
+// and a command do something else than it was told.
+func checkText(arguments []string) error {
+	for _, argument := range arguments {
+		if !utf8.ValidString(argument) {
+			return fmt.Errorf("the argument %.40q is not valid UTF-8", argument)
+		}
+	}
+	return nil
 }
 
 // A statusError ends the process with a certain status. Without a cause everything has been said already.

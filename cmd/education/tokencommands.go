@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/opencloud-eu/education/pkg/access"
 	"github.com/opencloud-eu/education/pkg/access/tokenfile"
+	"github.com/opencloud-eu/education/pkg/education"
 )
 
 // tokenCommands are the commands for the tokens beside the administrator's. They work on the file that running services read.
@@ -61,18 +63,21 @@ func (c *tokenCreateCommand) Validate() error {
 	return nil
 }
 
-// schools returns the schools that the flags name. Nobody gets all of them by leaving out a flag.
+// schools returns the schools that the flags name, each once. Nobody gets all of them by leaving out a flag.
 func (c *tokenCreateCommand) schools() ([]access.School, error) {
-	var schools []access.School
+	var named, schools []access.School
 	for _, key := range c.School {
-		schools = append(schools, access.SchoolOf(key))
+		named = append(named, access.SchoolOf(key))
 	}
 	for _, externalID := range c.SchoolExternalID {
-		schools = append(schools, access.School{ExternalID: externalID})
+		named = append(named, access.School{ExternalID: externalID})
 	}
-	for _, school := range schools {
-		if school.String() == "" {
-			return nil, errors.New("the key of a school must not be empty")
+	for _, school := range named {
+		if err := checkSchool(school); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(schools, school) {
+			schools = append(schools, school)
 		}
 	}
 	switch {
@@ -82,6 +87,20 @@ func (c *tokenCreateCommand) schools() ([]access.School, error) {
 		return nil, errors.New("--all-schools cannot be together with --school or --school-external-id")
 	}
 	return schools, nil
+}
+
+// checkSchool returns an error if no school can have the key. One that no school has yet is no mistake.
+func checkSchool(school access.School) error {
+	if school.String() == "" {
+		return errors.New("the key of a school must not be empty")
+	}
+	if school.ID != "" {
+		return nil
+	}
+	if fault := education.Schools.Property("externalId").Fault(school.ExternalID); fault != "" {
+		return fmt.Errorf("no school can have the key %.40q: an externalId %s", school.ExternalID, fault)
+	}
+	return nil
 }
 
 // Run makes a token.
@@ -166,16 +185,25 @@ func (s *settings) tokensPath() string {
 	return cmp.Or(s.TokensFile, filepath.Join(s.DataDir, "tokens.json"))
 }
 
-// editTokens changes the file of tokens that the settings name. Its folder must be there: a command that made one where no
-// service looks would print tokens that open nothing.
+// tokensPathInFolder is tokensPath for commands. The folder must be there: one that worked where no service looks would print
+// tokens that open nothing, or say that there are none.
+func (s *settings) tokensPathInFolder() (string, error) {
+	path := s.tokensPath()
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return "", fmt.Errorf("there is no folder for the tokens; set EDUCATION_DATA_DIR or EDUCATION_TOKENS_FILE as the service has them, or start it once: %w", err)
+	}
+	return path, nil
+}
+
+// editTokens changes the file of tokens that the settings name.
 func (p *process) editTokens(ctx context.Context, change func(*tokenfile.Document) error) error {
 	s, err := load(p.environment)
 	if err != nil {
 		return err
 	}
-	path := s.tokensPath()
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("there is no folder for the tokens; set EDUCATION_DATA_DIR or EDUCATION_TOKENS_FILE as the service has them, or start it once: %w", err)
+	path, err := s.tokensPathInFolder()
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()

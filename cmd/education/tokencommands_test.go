@@ -54,7 +54,7 @@ func TestTokenCommands(t *testing.T) {
 		t.Errorf("without a file: got %v", got)
 	}
 	first := succeed(t, folder, "create", "--name", "sync", "--school", strings.ToUpper(id), "--school", "a, b",
-		"--school-external-id", id, "--verbs", "delete,read", "--expires", "90d")
+		"--school-external-id", id, "--school", id, "--school-external-id", "a, b", "--verbs", "delete,read", "--expires", "90d")
 	if lines := strings.Count(first, "\n"); lines != 1 || !strings.HasPrefix(first, "edu_") {
 		t.Fatalf("create prints %q, not a token alone", first)
 	}
@@ -128,6 +128,11 @@ func TestTokenCommandsRefuse(t *testing.T) {
 		{"all schools and one", create("--all-schools", "--school", "x"), 2, "--all-schools cannot be together"},
 		{"an empty school", create("--school", ""), 2, "must not be empty"},
 		{"an empty externalId", create("--school-external-id", ""), 2, "must not be empty"},
+		{"a school without a visible character", create("--school", " "), 2, `no school can have the key " ": an externalId must hold a visible character`},
+		{"a school of two lines", create("--school", "x", "--school", "a\nb"), 2, `"a\nb": an externalId must not hold control characters`},
+		{"a school that is no text", create("--school", "h\xff"), 2, `the argument "h\xff" is not valid UTF-8`},
+		{"a long school", create("--school", strings.Repeat("x", 257)), 2, "at most 256 characters"},
+		{"an externalId of two lines", create("--school-external-id", "a\nb"), 2, "must not hold control characters"},
 		{"an unknown verb", create("--all-schools", "--verbs", "read,admin"), 2, `"admin" is no verb`},
 		{"no verb", create("--all-schools", "--verbs", ""), 2, "--verbs"},
 		{"an end that is none", create("--all-schools", "--expires", "soon"), 2, "--expires must be"},
@@ -152,8 +157,10 @@ func TestTokenCommandsRefuse(t *testing.T) {
 	t.Run("a folder that is not there", func(t *testing.T) {
 		t.Parallel()
 		missing := filepath.Join(t.TempDir(), "data")
-		if status, _, stderr := tokens(t, missing, create("--all-schools")...); status != 1 || !strings.Contains(stderr, "EDUCATION_TOKENS_FILE") {
-			t.Errorf("status %d, %s", status, stderr)
+		for _, arguments := range [][]string{create("--all-schools"), {"list"}, {"list", "--json"}, {"rotate", "x"}, {"revoke", "x"}} {
+			if status, stdout, stderr := tokens(t, missing, arguments...); status != 1 || stdout != "" || !strings.Contains(stderr, "EDUCATION_TOKENS_FILE") {
+				t.Errorf("%q: status %d, %s%s", arguments, status, stdout, stderr)
+			}
 		}
 	})
 	t.Run("a broken file", func(t *testing.T) {

@@ -36,7 +36,11 @@ func (c tokenListCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	document, err := tokenfile.Read(s.tokensPath())
+	path, err := s.tokensPathInFolder()
+	if err != nil {
+		return err
+	}
+	document, err := tokenfile.Read(path)
 	if err != nil {
 		return err
 	}

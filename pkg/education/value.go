@@ -65,16 +65,25 @@ func check(property *Property, name, text string) error {
 	if text == "" {
 		return odata.Errorf(odata.InvalidRequest, property.Name, "%s must not be empty; null clears a property", name)
 	}
-	if property.Check == "" {
-		return nil
+	if fault := property.Fault(text); fault != "" {
+		return odata.Errorf(odata.InvalidRequest, property.Name, "%s %s", name, fault)
 	}
-	err := checks.Var(text, property.Check)
+	return nil
+}
+
+// Fault says why a text, which must be valid UTF-8, cannot be a value of the property, to follow the property's name in a
+// sentence. It is empty if the text can.
+func (p *Property) Fault(text string) string {
+	if p.Check == "" {
+		return ""
+	}
+	err := checks.Var(text, p.Check)
 	if err == nil {
-		return nil
+		return ""
 	}
 	var faults validator.ValidationErrors
 	errors.As(err, &faults)
-	return odata.Errorf(odata.InvalidRequest, property.Name, "%s %s", name, sentence(faults))
+	return sentence(faults)
 }
 
 // sentence says what the first failed check demands.
