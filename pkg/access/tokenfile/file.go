@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +46,9 @@ func Open(path string, logger *slog.Logger) *File { return open(path, logger, ti
 
 func open(path string, logger *slog.Logger, now func() time.Time) *File {
 	f := &File{logger: logger, now: now, warned: map[access.Digest]time.Time{}}
-	f.tokens = watched[map[access.Digest]*holder]{path: path, parse: holders, logger: logger, now: now}
+	f.tokens = watched[map[access.Digest]*holder]{
+		path: path, parse: holders, logger: logger, now: now, differences: differences,
+	}
 	_, _ = f.tokens.current() // So that a fault of the file is in the log at the start, not at the first request.
 	return f
 }
@@ -70,6 +74,47 @@ func holders(content []byte) (map[access.Digest]*holder, error) {
 	}
 	return tokens, nil
 }
+
+// maxTold is how many tokens one line of the log names for each thing that has become of some.
+const maxTold = 50
+
+// differences says, for the log, which tokens have been made, which are no longer there, and of which it is another thing now what
+// they permit or when they end. They are called by the name of their credential and their id, as 'education token list' does.
+func differences(before, after map[access.Digest]*holder) []any {
+	var made, ended, changed []string
+	for digest, now := range after {
+		was, ok := before[digest]
+		switch {
+		case !ok:
+			made = append(made, now.String())
+		case !reflect.DeepEqual(was, now):
+			changed = append(changed, now.String())
+		}
+	}
+	for digest, was := range before {
+		if _, ok := after[digest]; !ok {
+			ended = append(ended, was.String())
+		}
+	}
+	var told []any
+	for _, each := range []struct {
+		what   string
+		tokens []string
+	}{{"made", made}, {"ended", ended}, {"changed", changed}} {
+		if len(each.tokens) == 0 {
+			continue
+		}
+		slices.Sort(each.tokens)
+		if more := len(each.tokens) - maxTold; more > 0 {
+			each.tokens = append(each.tokens[:maxTold], fmt.Sprintf("and %d more", more))
+		}
+		told = append(told, each.what, each.tokens)
+	}
+	return told
+}
+
+// String names a token to people.
+func (h *holder) String() string { return h.grant.Name + " " + h.token.ID() }
 
 // Authenticate implements access.Authenticator.
 //

@@ -249,6 +249,65 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestFileTellsWhatHasChanged shows that the log says which tokens have been made, have ended, and permit something else now, also
+// when the file could not be read meanwhile, and no more of them than a line can hold.
+func TestFileTellsWhatHasChanged(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	file := s.open()
+	take := func() {
+		s.pass()
+		_, _ = file.Authenticate(t.Context(), NewToken())
+	}
+	token, next := NewToken(), NewToken()
+	idOf := func(token string) string { return Token{Digest: Digest(access.DigestOf(token))}.ID() }
+	steps := []struct {
+		change func(*Document) error
+		want   string
+	}{
+		{func(d *Document) error {
+			return d.Create(Credential{Name: "sync", Verbs: []string{"read"}, AllSchools: true}, token, s.time, time.Time{})
+		}, `made="[sync ` + idOf(token) + `]"` + "\n"},
+		{func(d *Document) error {
+			_, err := d.Rotate("sync", next, s.time, time.Hour, time.Time{})
+			return err
+		}, `made="[sync ` + idOf(next) + `]" changed="[sync ` + idOf(token) + `]"` + "\n"},
+		{func(d *Document) error {
+			d.Credentials[0].Tokens = d.Credentials[0].Tokens[1:]
+			d.Credentials[0].Verbs = []string{"read", "write"}
+			return nil
+		}, `ended="[sync ` + idOf(token) + `]" changed="[sync ` + idOf(next) + `]"` + "\n"},
+	}
+	for _, step := range steps {
+		s.log.Reset()
+		s.edit(step.change)
+		take()
+		s.logged(step.want, 1)
+	}
+	content, err := os.ReadFile(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.log.Reset()
+	s.write("broken")
+	take()
+	s.write(strings.Replace(string(content), `"sync"`, `"renamed"`, 1))
+	take()
+	s.logged(`can be used again" file=`+s.path+` changed="[renamed `+idOf(next)+`]"`+"\n", 1)
+	for i := range maxTold + 2 {
+		s.edit(func(d *Document) error {
+			return d.Create(Credential{Name: fmt.Sprint("n", i), Verbs: []string{"read"}, AllSchools: true}, NewToken(), s.time, time.Time{})
+		})
+	}
+	take()
+	s.logged(`and 2 more]"`, 1)
+	if err := os.Remove(s.path); err != nil {
+		t.Fatal(err)
+	}
+	take()
+	s.logged(`is gone" file=`+s.path+` ended="[`, 1)
+}
+
 // TestFileKnowsNewTokensAtOnce shows that a token can be used when it has been printed, however short ago the file was looked at,
 // while the tokens that are known cost no look.
 func TestFileKnowsNewTokensAtOnce(t *testing.T) {

@@ -35,6 +35,8 @@ type watched[T any] struct {
 	keep   bool
 	logger *slog.Logger
 	now    func() time.Time
+	// differences, if there is such a function, says for the log what has become other. None of it may be secret.
+	differences func(before, after T) []any
 
 	latest atomic.Pointer[look[T]]
 	// mutex is held by the one that looks. Everybody else waits: to go on with what may have been revoked meanwhile is no choice.
@@ -164,15 +166,21 @@ func (w *watched[T]) report(before, next *look[T]) {
 	if w.keep {
 		effect = "the tokens that it held last stay valid until it can be read"
 	}
+	about := func() []any {
+		if w.differences == nil || before == nil {
+			return []any{"file", w.path}
+		}
+		return append([]any{"file", w.path}, w.differences(before.value, next.value)...)
+	}
 	switch {
 	case next.err != nil && next.err.Error() != was:
 		w.logger.Error("the file of tokens cannot be used", "file", w.path, "cause", next.err, "effect", effect)
 	case next.err != nil || before == nil:
 	case next.file == nil && before.file != nil:
-		w.logger.Warn("the file of tokens is gone", "file", w.path, "effect", "there are no tokens but those that are set elsewhere")
+		w.logger.Warn("the file of tokens is gone", append(about(), "effect", "there are no tokens but those that are set elsewhere")...)
 	case was != "":
-		w.logger.Info("the file of tokens can be used again", "file", w.path)
+		w.logger.Info("the file of tokens can be used again", about()...)
 	case before.digest != next.digest:
-		w.logger.Info("the file of tokens has changed and is in force", "file", w.path)
+		w.logger.Info("the file of tokens has changed and is in force", about()...)
 	}
 }
