@@ -27,7 +27,8 @@ func (s *settings) warnOfExposure(ctx context.Context, logger *slog.Logger) {
 		if who := file.exposedTo(); who != "" {
 			warn(file.setting, file.path, who)
 		}
-		if folder := sharedAbove(file.path); folder != "" {
+		// What is around the data folder may be a container's volume, which is nobody else's whatever its mode.
+		if folder := sharedAbove(file.path); folder != "" && file.setting != dataFolder {
 			warn(file.setting, folder, "others")
 		}
 	}
@@ -45,6 +46,9 @@ type guardedFile struct {
 	private bool
 }
 
+// dataFolder is the setting that leads to the data folder and to what is in it.
+const dataFolder = "EDUCATION_DATA_DIR"
+
 // guardedFiles returns the files that settings with the tags private and trusted name, the data folder, and what is in it.
 func (s *settings) guardedFiles() []guardedFile {
 	var files []guardedFile
@@ -54,11 +58,10 @@ func (s *settings) guardedFiles() []guardedFile {
 			files = append(files, guardedFile{field.Tag.Get("env"), path, private})
 		}
 	}
-	const folder = "EDUCATION_DATA_DIR"
-	files = append(files, guardedFile{folder, s.DataDir, true})
+	files = append(files, guardedFile{dataFolder, s.DataDir, true})
 	entries, _ := os.ReadDir(s.DataDir) // Who needs the folder says what is wrong with it.
 	for _, entry := range entries {
-		files = append(files, guardedFile{folder, filepath.Join(s.DataDir, entry.Name()), true})
+		files = append(files, guardedFile{dataFolder, filepath.Join(s.DataDir, entry.Name()), true})
 	}
 	return files
 }
