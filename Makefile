@@ -50,8 +50,8 @@ racewhole: programs ## run every test under the race detector, with a service th
 	$(GO) test -race -count=1 -timeout 60m -parallel $(PARALLEL) ./...
 
 .PHONY: thorough
-thorough: programs ## run the directories' tests with the numbers that every change is too often for
-	EDUCATION_TEST_THOROUGH=true $(GO) test -count=1 -timeout 60m -parallel $(PARALLEL) ./pkg/identity/...
+thorough: programs ## run the directories' tests, and those of tenants, with the numbers that every change is too often for
+	EDUCATION_TEST_THOROUGH=true $(GO) test -count=1 -timeout 60m -parallel $(PARALLEL) ./pkg/identity/... ./pkg/education/api
 
 .PHONY: conformance
 conformance: ## run the suite that defines a directory against every directory there is

@@ -12,7 +12,7 @@ const variableThorough = "EDUCATION_TEST_THOROUGH"
 // asks for, as many as every change is tested with, or as many as make thorough takes its time for.
 func Effort(short, usual, thorough int) int {
 	switch {
-	case os.Getenv(variableThorough) != "":
+	case Thorough():
 		return thorough
 	case testing.Short():
 		return short
@@ -20,3 +20,6 @@ func Effort(short, usual, thorough int) int {
 		return usual
 	}
 }
+
+// Thorough reports whether the largest numbers are asked for, and what every change is too often for.
+func Thorough() bool { return os.Getenv(variableThorough) != "" }
