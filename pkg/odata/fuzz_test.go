@@ -31,8 +31,8 @@ func checkFault(t *testing.T, err error) {
 // been busy with something else.
 func checkTime(t *testing.T, name string, limit time.Duration, do func()) {
 	t.Helper()
-	if testing.Short() {
-		return // Times mean nothing under the race detector, which the short tests run with.
+	if underRaceDetector {
+		return // Times mean nothing there.
 	}
 	best := time.Hour
 	for tries := 0; best > limit && tries < 100; tries++ {
