@@ -150,6 +150,8 @@ func outcomeOf(err error, witness *education.Witness) string {
 		return Refused
 	case witness.Wrote():
 		return Unknown
+	case errors.Is(err, context.Canceled):
+		return Refused // The client has gone.
 	}
 	return Failed
 }

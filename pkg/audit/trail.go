@@ -163,8 +163,9 @@ func (r *Recording) ended(status int) string {
 	case r.asked:
 		// The directory has not returned: something has panicked within it.
 		return Unknown
-	case isRefusal(cmp.Or(status, r.code.Status)):
-		// Where nothing was answered, because the client broke off in its body, say, the code tells.
+	case isRefusal(cmp.Or(status, r.code.Status)), status == 0 && r.code.Name == "":
+		// Where nothing was answered, because the client broke off in its body, say, the code tells. Without one the client
+		// left before anything was decided.
 		return Refused
 	}
 	return Failed

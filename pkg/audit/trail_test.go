@@ -390,7 +390,7 @@ func TestLinesOfRequestsThatDoNotGetToTheDirectory(t *testing.T) {
 		"a path that nobody has":         {method: "PUT", status: 404, want: map[string]any{"verb": "update", "outcome": "refused", "status": 404.}},
 		"a change that is not supported": {method: "PATCH", status: 501, address: user, want: map[string]any{"verb": "update", "set": "users", "id": userID, "outcome": "refused", "status": 501.}},
 		"a change that fails":            {method: "PATCH", status: 500, address: user, want: map[string]any{"verb": "update", "set": "users", "id": userID, "outcome": "failed", "status": 500.}},
-		"a change whose client leaves":   {method: "PATCH", address: user, want: map[string]any{"verb": "update", "set": "users", "id": userID, "outcome": "failed"}},
+		"a change whose client leaves":   {method: "PATCH", address: user, want: map[string]any{"verb": "update", "set": "users", "id": userID, "outcome": "refused"}},
 		"a text without end": {
 			method: "DELETE", status: 400, address: education.Address{Set: education.Users, Key: long},
 			want: map[string]any{"verb": "delete", "set": "users", "externalId": strings.Repeat("ä", 256) + "…", "outcome": "refused", "status": 400.},
@@ -467,7 +467,7 @@ func TestOutcomeOf(t *testing.T) {
 		"no answer to a write":          {odata.Errorf(odata.GatewayTimeout, "", ""), true, Unknown},
 		"broke off half-way":            {odata.Errorf(odata.ServiceNotAvailable, "", ""), true, Unknown},
 		"a fault":                       {errors.New("a fault"), false, Failed},
-		"the client has gone":           {context.Canceled, false, Failed},
+		"the client has gone":           {context.Canceled, false, Refused},
 		"the client has gone, too late": {context.Canceled, true, Unknown},
 	} {
 		_, witness := education.WithWitness(t.Context())
@@ -517,10 +517,10 @@ func TestPanicInTheDirectory(t *testing.T) {
 	}
 }
 
-// TestBrokenOff shows that a request whose client goes while it is read is the client's failure, and not the service's.
+// TestBrokenOff shows that a request whose client goes while it is read, or waits, is the client's failure, and not the service's.
 func TestBrokenOff(t *testing.T) {
 	t.Parallel()
-	for code, want := range map[odata.Code]string{odata.InvalidRequest: Refused, odata.ServiceNotAvailable: Failed, {}: Failed} {
+	for code, want := range map[odata.Code]string{odata.InvalidRequest: Refused, odata.ServiceNotAvailable: Failed, {}: Refused} {
 		b := newBench(false)
 		ctx, recording := b.trail.Follow(t.Context(), Request{Method: http.MethodPost})
 		if code.Name != "" {

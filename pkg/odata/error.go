@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 )
@@ -158,7 +159,8 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if noted, ok := r.Context().Value(codeKey{}).(*Code); ok {
 		*noted = e.Code
 	}
-	if errors.Is(r.Context().Err(), context.Canceled) {
+	// To net/http a body that does not come in time looks as if the client had gone. It is there, and is to hear what was wrong.
+	if errors.Is(r.Context().Err(), context.Canceled) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		panic(http.ErrAbortHandler)
 	}
 	ids := RequestIDsOf(r.Context())

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +193,20 @@ func panicOf(do func()) (value any) {
 	defer func() { value = recover() }()
 	do()
 	return nil
+}
+
+// TestWriteErrorOfASlowBody holds that a client whose body has not come in time is told so, although net/http has ended the request's
+// context as if the client had gone.
+func TestWriteErrorOfASlowBody(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	late := &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}
+	w := httptest.NewRecorder()
+	WriteError(w, httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), Errorf(InvalidRequest, "", "no").Because(late))
+	if w.Code != http.StatusBadRequest || w.Body.Len() == 0 {
+		t.Errorf("got %d %q", w.Code, w.Body)
+	}
 }
 
 // TestWriteErrorLeavesItsCode holds that the code is left for whoever asks, also where the client gets no answer.
