@@ -20,6 +20,9 @@ var (
 	ErrInvalid = errors.New("the token is not valid")
 )
 
+// ErrSchools says that a token is valid, and that it cannot be told at the moment which of its schools exist.
+var ErrSchools = errors.New("the schools of the token cannot be looked up")
+
 // An Authenticator knows tokens.
 type Authenticator interface {
 	// Authenticate returns the grant that a token stands for, or an error that wraps ErrUnknown, so that another
@@ -61,8 +64,8 @@ type knownSchool struct {
 	until time.Time
 }
 
-// Credential returns the credential of a token. The error wraps ErrUnknown or ErrInvalid if there is none; any other error
-// says that it cannot be told at the moment.
+// Credential returns the credential of a token. The error wraps ErrUnknown or ErrInvalid if there is none, and ErrSchools if its
+// schools are missing; any other error says that it cannot be told at the moment.
 func (g *Gate) Credential(ctx context.Context, token string) (*Credential, error) {
 	for _, authenticator := range g.Authenticators {
 		grant, err := authenticator.Authenticate(ctx, token)
@@ -72,7 +75,11 @@ func (g *Gate) Credential(ctx context.Context, token string) (*Credential, error
 		case err != nil:
 			return nil, err
 		}
-		return g.credential(ctx, grant)
+		credential, err := g.credential(ctx, grant)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSchools, err)
+		}
+		return credential, nil
 	}
 	return nil, ErrUnknown
 }

@@ -12,7 +12,7 @@ var (
 	corsMethods = []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete}
 	corsRequest = []string{
 		"Authorization", "Content-Type", "Content-Encoding", "If-Match", "If-None-Match", "Prefer", "OData-Version", "OData-MaxVersion",
-		"ConsistencyLevel", "client-request-id", "X-Request-Id", "traceparent", "tracestate",
+		"ConsistencyLevel", "client-request-id", "request-id", "X-Request-Id", "traceparent", "tracestate",
 	}
 	corsResponse = []string{
 		"ETag", "Location", "OData-Version", "OData-EntityId", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id",

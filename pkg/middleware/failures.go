@@ -141,10 +141,10 @@ func (t *try) begin(ctx context.Context) *refusal {
 }
 
 // end notes what has become of the token. One that cannot be judged at the moment costs as much as one that is not valid, unless
-// it is judged whatever comes.
+// it is judged whatever comes. One that is valid, and whose schools the directory does not say, is no guess.
 func (t *try) end(err error) {
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, access.ErrSchools):
 		t.succeeded()
 	case errors.Is(err, access.ErrUnknown), errors.Is(err, access.ErrInvalid):
 		t.failed()

@@ -113,9 +113,10 @@ func (l *limiter) answerLost(w http.ResponseWriter, r *http.Request, arrived *ar
 
 // partyOf returns what a credential's limits are kept under: its schools if it is bound to some, so that all tokens of a
 // tenant share one tenant's part and those of different tenants do not, whoever has given them out and whatever they are
-// called; otherwise its name.
+// called; otherwise its name. Those that are bound to schools of which none exists are one party: whoever gives them out names
+// them as it likes.
 func partyOf(credential *access.Credential) string {
-	if credential.AllSchools || len(credential.Schools) == 0 {
+	if credential.AllSchools {
 		return "name/" + credential.Name
 	}
 	return "schools/" + strings.Join(credential.Schools, ",")

@@ -287,6 +287,40 @@ func TestLimitFailuresUndecided(t *testing.T) {
 	})
 }
 
+// TestLimitFailuresWithoutDirectory shows that a token which is valid is no guess while the directory does not say which of its schools
+// there are.
+func TestLimitFailuresWithoutDirectory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := &access.Gate{Authenticators: []access.Authenticator{boundToken("a")}, Schools: downDirectory{}}
+		handler := limited(Limits{Failures: 1}, gate, ok, nil)
+		for range 200 {
+			if status, _ := from(t, handler, "192.0.2.1", "a"); status != http.StatusServiceUnavailable {
+				t.Fatalf("got %d", status)
+			}
+		}
+	})
+}
+
+// boundToken is the authenticator of one token for a school.
+type boundToken string
+
+func (b boundToken) Authenticate(_ context.Context, token string) (*access.Grant, error) {
+	if token != string(b) {
+		return nil, access.ErrUnknown
+	}
+	return &access.Grant{Name: token, Verbs: access.AllVerbs, Schools: []access.School{{ID: "0198aaaa-bbbb-7ccc-8ddd-eeeeffff0000"}}}, nil
+}
+
+// downDirectory cannot tell of any school.
+type downDirectory struct{}
+
+func (downDirectory) SchoolID(context.Context, string) (string, error) { return "", errors.New("down") }
+
+func (downDirectory) ExistingSchools(context.Context, []string) ([]string, error) {
+	return nil, errors.New("down")
+}
+
 // downIssuer cannot tell of any token.
 type downIssuer struct{}
 
@@ -583,7 +617,10 @@ func TestPartyOf(t *testing.T) {
 		{"another tenant's by the same client", &access.Credential{Name: "a", Schools: []string{"2"}}, false},
 		{"one for more", &access.Credential{Name: "a", Schools: []string{"1", "2"}}, false},
 		{"one for all", &access.Credential{Name: "a", AllSchools: true}, false},
-		{"one for nothing", &access.Credential{Name: "a"}, false},
+		{"one for schools that do not exist", &access.Credential{Name: "a"}, false},
+	}
+	if partyOf(&access.Credential{Name: "a"}) != partyOf(&access.Credential{Name: "b"}) {
+		t.Error("tokens for schools that do not exist have as many parts as names")
 	}
 	for _, test := range tests {
 		if same := partyOf(north) == partyOf(test.other); same != test.same {
