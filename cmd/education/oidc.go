@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/opencloud-eu/education/internal/strictjson"
@@ -33,7 +36,7 @@ func (s *settings) issuerFaults() []error {
 		return faults
 	}
 	authenticator, wrong := oidc.New(said)
-	for _, fault := range wrong {
+	for _, fault := range append(wrong, schoolFaults(said)...) {
 		name := oidcVariable(fault.Member)
 		if fault.Issuer >= ofVariables {
 			name = fmt.Sprintf("EDUCATION_OIDC_FILE, issuer %d: %s", fault.Issuer-ofVariables+1, fault.Member)
@@ -41,6 +44,23 @@ func (s *settings) issuerFaults() []error {
 		faults = append(faults, fmt.Errorf("%s %s", name, fault.Problem))
 	}
 	s.issuers = authenticator
+	return faults
+}
+
+// schoolFaults finds the keys in issuers' lists of schools that no school can have, as 'education token create' does.
+func schoolFaults(said []oidc.Issuer) []oidc.Fault {
+	var faults []oidc.Fault
+	for index, one := range said {
+		for _, key := range one.Schools {
+			school, ok := one.School(key)
+			if !ok {
+				continue // What the claim cannot have is a fault anyway.
+			}
+			if err := checkSchool(school); err != nil {
+				faults = append(faults, oidc.Fault{Issuer: index, Member: "schools", Problem: fmt.Sprintf("must be keys of schools: %v", err)})
+			}
+		}
+	}
 	return faults
 }
 
@@ -54,15 +74,28 @@ func (s *settings) issuerOfVariables() (oidc.Issuer, error) {
 		return oidc.Issuer{}, fmt.Errorf("EDUCATION_OIDC_VERBS %w", err)
 	}
 	return oidc.Issuer{
-		URL: s.OIDCIssuer, Audience: s.OIDCAudience, Algorithms: splitList(s.OIDCAlgorithms),
+		URL: s.OIDCIssuer, Audience: s.OIDCAudience, Algorithms: listIfSet(s.OIDCAlgorithms),
 		TenantClaim: s.OIDCTenantClaim, TenantKey: s.OIDCTenantKey, WithoutTenant: s.OIDCWithoutTenant,
-		Schools: splitList(s.OIDCSchools), VerbClaims: splitList(s.OIDCVerbClaims), Verbs: verbs,
-		NameClaims: splitList(s.OIDCNameClaims), CAFile: s.OIDCCAFile,
+		Schools: listIfSet(s.OIDCSchools), VerbClaims: listIfSet(s.OIDCVerbClaims), Verbs: verbs,
+		NameClaims: listIfSet(s.OIDCNameClaims), CAFile: s.OIDCCAFile,
 	}, nil
 }
 
-// verbsOfRoles reads pairs of a role or scope and its verbs. The error follows the name of the setting.
+// listIfSet splits a list, nil for a variable that is not set. One that is set and holds no element is another thing: a list of
+// restrictions that somebody has not succeeded in writing.
+func listIfSet(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return splitList(text)
+}
+
+// verbsOfRoles reads pairs of a role or scope and its verbs, nil for a variable that is not set. The error follows the name of the
+// setting.
 func verbsOfRoles(text string) (map[string][]string, error) {
+	if text == "" {
+		return nil, nil
+	}
 	verbs := map[string][]string{}
 	for pair := range strings.FieldsSeq(text) {
 		end := strings.LastIndexByte(pair, '=')
@@ -104,7 +137,24 @@ func issuersOfFile(path string) ([]oidc.Issuer, error) {
 	if len(issuers) == 0 {
 		return nil, errors.New("must hold at least one issuer")
 	}
-	return issuers, nil
+	return issuers, emptyText(text)
+}
+
+// emptyText returns an error if a member of an issuer in a file, which is well-formed, is an empty text: what was to be written
+// there may be a restriction. Lists are oidc's to look at.
+func emptyText(file []byte) error {
+	var issuers []map[string]any
+	if err := json.Unmarshal(file, &issuers); err != nil {
+		return err
+	}
+	for index, members := range issuers {
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			if members[name] == "" {
+				return fmt.Errorf("must not have an empty %s, as issuer %d has: leave it out for the default", name, index+1)
+			}
+		}
+	}
+	return nil
 }
 
 // capital is where a word begins within the name of a member.

@@ -14,7 +14,8 @@ import (
 	"github.com/opencloud-eu/education/pkg/access"
 )
 
-// Issuer is what an operator says about an issuer. Members that are empty have the values of Defaults.
+// Issuer is what an operator says about an issuer. Members that are left out, which is an empty text and a list that is nil,
+// have the values of Defaults. A list that is there holds something: what was meant to restrict must not open everything.
 type Issuer struct {
 	// URL is the issuer's name (iss), below which its configuration is found. It is https, or on this machine.
 	URL string `json:"issuer"`
@@ -28,7 +29,7 @@ type Issuer struct {
 	TenantKey string `json:"tenantKey"`
 	// WithoutTenant says what becomes of a token without that claim: Refuse or All.
 	WithoutTenant string `json:"withoutTenant"`
-	// Schools are those that tokens of the issuer may be for, written as in the claim; none: whichever they name. Without
+	// Schools are those that tokens of the issuer may be for, written as in the claim; left out: whichever they name. Without
 	// a TenantClaim every token is for these.
 	Schools []string `json:"schools"`
 	// VerbClaims are the paths of the claims with roles and scopes.
@@ -112,7 +113,7 @@ func understand(said Issuer) (*issuer, []Fault) {
 	} else {
 		i.label = strings.TrimSuffix(parsed.Host+parsed.Path, "/")
 	}
-	if said.Audience == "" {
+	if strings.TrimSpace(said.Audience) == "" {
 		fault("audience", "must be set")
 	}
 	for _, name := range said.Algorithms {
@@ -122,6 +123,7 @@ func understand(said Issuer) (*issuer, []Fault) {
 		}
 		i.algorithms = append(i.algorithms, jose.SignatureAlgorithm(name))
 	}
+	said.refuseEmptyLists(fault)
 	i.understandSchools(said, fault)
 	i.understandClaims(said, fault)
 	authorities, err := readAuthorities(said.CAFile)
@@ -132,14 +134,39 @@ func understand(said Issuer) (*issuer, []Fault) {
 	return i, faults
 }
 
+// refuseEmptyLists finds the lists that are there and hold nothing, as where they are made of variables that are not set.
+func (i Issuer) refuseEmptyLists(fault func(member, format string, values ...any)) {
+	for _, list := range []struct {
+		member  string
+		isEmpty bool
+		without string
+	}{
+		{"algorithms", i.Algorithms != nil && len(i.Algorithms) == 0, "the default"},
+		{"schools", i.Schools != nil && len(i.Schools) == 0, "all schools"},
+		{"verbClaims", i.VerbClaims != nil && len(i.VerbClaims) == 0, "the default"},
+		{"verbs", i.Verbs != nil && len(i.Verbs) == 0, "the default"},
+		{"nameClaims", i.NameClaims != nil && len(i.NameClaims) == 0, "the default"},
+	} {
+		if list.isEmpty {
+			fault(list.member, "is there and holds nothing: leave it out for %s", list.without)
+		}
+	}
+}
+
+// School reads a key of a school as the claim with the school has it. It is false if the claim cannot have such a key.
+func (i Issuer) School(key string) (access.School, bool) {
+	school, ok := schoolOf(key, i.TenantKey)
+	return school, ok && key != ""
+}
+
 // understandSchools reads what is said about schools.
 func (i *issuer) understandSchools(said Issuer, fault func(member, format string, values ...any)) {
 	if !slices.Contains([]string{Auto, ByID, ByExternalID}, said.TenantKey) {
 		fault("tenantKey", "must be one of: %s, %s, %s", Auto, ByID, ByExternalID)
 	}
 	for _, text := range said.Schools {
-		school, ok := schoolOf(text, said.TenantKey)
-		if !ok || text == "" {
+		school, ok := said.School(text)
+		if !ok {
 			fault("schools", "must be keys of schools, written as in the claim")
 			break
 		}
@@ -187,13 +214,13 @@ func (i *issuer) understandClaims(said Issuer, fault func(member, format string,
 	}
 }
 
-// withDefaults fills in the members that are empty.
+// withDefaults fills in the members that are left out.
 func (i Issuer) withDefaults() Issuer {
 	d := Defaults()
 	for _, member := range []struct{ value, otherwise *[]string }{
 		{&i.Algorithms, &d.Algorithms}, {&i.VerbClaims, &d.VerbClaims}, {&i.NameClaims, &d.NameClaims},
 	} {
-		if len(*member.value) == 0 {
+		if *member.value == nil {
 			*member.value = *member.otherwise
 		}
 	}
@@ -203,7 +230,7 @@ func (i Issuer) withDefaults() Issuer {
 	if i.WithoutTenant == "" {
 		i.WithoutTenant = d.WithoutTenant
 	}
-	if len(i.Verbs) == 0 {
+	if i.Verbs == nil {
 		i.Verbs = d.Verbs
 	}
 	return i

@@ -26,7 +26,7 @@ func parsePath(text string) (path, error) {
 	escaped, wild := false, false
 	end := func() bool {
 		p = append(p, step{name: name.String(), any: wild})
-		ok := wild != (name.Len() > 0)
+		ok := wild && name.Len() == 0 || !wild && strings.TrimSpace(name.String()) != ""
 		name.Reset()
 		wild = false
 		return ok
