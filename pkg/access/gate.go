@@ -32,7 +32,8 @@ type Authenticator interface {
 
 // Schools finds schools.
 type Schools interface {
-	// SchoolID returns the id of the school with an externalId, or the empty string if there is none or more than one.
+	// SchoolID returns the id of the school with an externalId, or the empty string if there is none or more than one. The school
+	// has it character for character; capital and small letters are the same.
 	SchoolID(ctx context.Context, externalID string) (string, error)
 	// ExistingSchools returns those ids that are ids of schools.
 	ExistingSchools(ctx context.Context, ids []string) ([]string, error)

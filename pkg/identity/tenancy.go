@@ -42,7 +42,9 @@ func tenants(ctx context.Context) string {
 	return "tenants:" + strings.Join(schools, ",")
 }
 
-// SchoolID implements access.Schools.
+// SchoolID implements access.Schools. A directory prepares texts before it compares them (RFC 4518, section 2): it takes out what
+// nobody sees and makes plain letters of wide ones. To an issuer those are other texts, and other tenants, so that the school
+// must have the externalId as it is asked for. Case alone does not count, as it does not for the unique keys of schools.
 func (d *Directory) SchoolID(ctx context.Context, externalID string) (string, error) {
 	key := education.Key{Property: education.Schools.Property("externalId"), Value: externalID}
 	found, err := d.find(access.AsProcess(ctx), education.Schools, key, nil)
@@ -51,6 +53,8 @@ func (d *Directory) SchoolID(ctx context.Context, externalID string) (string, er
 		return "", nil
 	case err != nil:
 		return "", err
+	case !containsFold(found.entry.Values(key.Property.Attribute), externalID):
+		return "", nil
 	}
 	return found.entity.ID(), nil
 }

@@ -176,6 +176,53 @@ func TestSchoolsThatAreGone(t *testing.T) {
 	}
 }
 
+// TestSchoolIDIsExact holds that an externalId leads to the school that has it, in any case, and to none whose externalId is
+// another text that the directory takes for the same.
+func TestSchoolIDIsExact(t *testing.T) {
+	t.Parallel()
+	const marked = "0e2f1bd5-9a2d-4a3b-a6c1-000000000005"
+	d, store := foreign(t)
+	for name, school := range map[string]struct{ id, externalID string }{
+		"Hermann": {"0e2f1bd5-9a2d-4a3b-a6c1-000000000004", "Hermann"},
+		"Marked":  {marked, "h\u00e9rm\u00aden"},
+		"Street":  {"0e2f1bd5-9a2d-4a3b-a6c1-000000000006", "stra\u00dfe 1"},
+	} {
+		addEntry(t, store, "ou="+name+","+schoolBase, "objectClass: top", "objectClass: organizationalUnit", "objectClass: openCloudEducationSchool",
+			"ou: "+name, "openCloudUUID: "+school.id, "openCloudEducationExternalId: "+school.externalID)
+	}
+	tests := map[string]struct{ asked, want string }{
+		"as it is":                        {"Hermann", "0e2f1bd5-9a2d-4a3b-a6c1-000000000004"},
+		"capital letters":                 {"HERMANN", "0e2f1bd5-9a2d-4a3b-a6c1-000000000004"},
+		"small letters":                   {"hermann", "0e2f1bd5-9a2d-4a3b-a6c1-000000000004"},
+		"a soft hyphen":                   {"her\u00admann", ""},
+		"a blank without width":           {"hermann\u200b", ""},
+		"a joiner":                        {"her\u200dmann", ""},
+		"a mark of the order of octets":   {"\ufeffhermann", ""},
+		"full-width letters":              {"\uff48\uff45\uff52\uff4d\uff41\uff4e\uff4e", ""},
+		"a zero":                          {"hermann\x00", ""},
+		"a bell":                          {"her\amann", ""},
+		"a line feed":                     {"hermann\n", ""},
+		"blanks at the ends":              {" hermann ", ""},
+		"nobody's":                        {"herman", ""},
+		"nothing":                         {"", ""},
+		"as it is, with what is not seen": {"h\u00e9rm\u00aden", marked},
+		"capital letters with a mark":     {"H\u00c9RM\u00adEN", marked},
+		"without what is not seen":        {"h\u00e9rmen", ""},
+		"a mark of its own":               {"he\u0301rm\u00aden", ""},
+		"an expansion":                    {"strasse 1", ""},
+		"two blanks":                      {"stra\u00dfe  1", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := d.SchoolID(t.Context(), test.asked)
+			if got != test.want || err != nil {
+				t.Errorf("got %q, %v, want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
 // tenantOf returns a context of a credential for one school.
 func tenantOf(t *testing.T, school string) context.Context {
 	t.Helper()
