@@ -125,14 +125,33 @@ func (k *keySet) refresh(ctx context.Context) error {
 	defer patience.Stop()
 	select {
 	case <-running:
-		k.mutex.Lock()
-		defer k.mutex.Unlock()
-		return k.failure
+		return k.outcome()
 	case <-patience.C:
 		return errSlow
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// renew fetches the keys, or joins a fetch that is under way, and waits for the result for as long as the fetch may take. That
+// needs no allowance: it is for tokens with new keys, and who keeps the keys fresh has a pace of his own.
+func (k *keySet) renew(ctx context.Context) error {
+	k.mutex.Lock()
+	running := k.start()
+	k.mutex.Unlock()
+	select {
+	case <-running:
+		return k.outcome()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// outcome returns the result of the last fetch.
+func (k *keySet) outcome() error {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.failure
 }
 
 // begin returns the fetch that is under way and begins one if there is none. Without an allowance for it, begin returns the
@@ -150,13 +169,21 @@ func (k *keySet) begin() (running <-chan struct{}, err error) {
 		return nil, k.failure
 	}
 	k.allowance--
+	return k.start(), nil
+}
+
+// start returns the fetch that is under way and starts one if there is none. The caller holds the mutex.
+func (k *keySet) start() (running <-chan struct{}) {
+	if k.running != nil {
+		return k.running
+	}
 	done := make(chan struct{})
 	k.running = done
 	go func() {
 		defer close(done)
 		k.fetch()
 	}()
-	return done, nil
+	return done
 }
 
 // fetch fetches the keys and takes them over. It does not depend on the request that has caused it, because others wait, too.
@@ -183,7 +210,7 @@ func (k *keySet) fetch() {
 func (k *keySet) keepFresh(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause := k.pace.every
-		if err := k.refresh(ctx); err != nil {
+		if err := k.renew(ctx); err != nil {
 			pause = k.pace.retry
 		}
 		select {

@@ -169,6 +169,36 @@ func TestSlowIssuer(t *testing.T) {
 	}
 }
 
+// TestSlowIssuerIsNotHurried shows that an issuer that takes longer than a request waits is asked as seldom as any other.
+func TestSlowIssuerIsNotHurried(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t, named("a", rsaKey()))
+	a := paced(t, p, func(p *pace) { p.patience, p.retry = 20*time.Millisecond, 200*time.Millisecond })
+	p.change(func() { p.slow = 50 * time.Millisecond })
+	running(t, a)
+	within(t, 5*time.Second, "the keys are there", func() bool { return len(a.issuers[p.URL].keys.trusted()) > 0 })
+	time.Sleep(time.Second)
+	if got := p.fetches(); got != 1 {
+		t.Errorf("the keys were fetched %d times, want once", got)
+	}
+}
+
+// TestFreshKeysNeedNoAllowance shows that keeping keys fresh takes nothing from the fetches that tokens with new keys may cause,
+// and goes on without any of those.
+func TestFreshKeysNeedNoAllowance(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t, named("old", rsaKey()))
+	a := paced(t, p, func(p *pace) { p.burst, p.pause = 1, time.Hour })
+	running(t, a)
+	within(t, 5*time.Second, "the keys are there", func() bool { return len(a.issuers[p.URL].keys.trusted()) > 0 })
+	p.change(func() { p.keys = append(p.keys, named("new", otherKey())) })
+	wantOutcome(t, a, rs256("new", otherKey()).sign(t, p.good(nil)), "a new key", "")
+
+	often := newProvider(t, named("a", rsaKey()))
+	running(t, paced(t, often, func(p *pace) { p.every, p.burst = 10*time.Millisecond, 0 }))
+	within(t, 5*time.Second, "keys are fetched again and again", func() bool { return often.fetches() >= 3 })
+}
+
 // TestWaitEndsWithTheRequest shows that a request whose client has gone waits for nothing.
 func TestWaitEndsWithTheRequest(t *testing.T) {
 	t.Parallel()
