@@ -22,6 +22,12 @@ const (
 	maxCause = 300
 )
 
+// Reasons why an issuer's answer is of no use.
+var (
+	errNoPlace  = errors.New("its configuration does not say where its keys are")
+	errTooLarge = fmt.Errorf("the answer is larger than %d KiB", maxAnswerBytes>>10)
+)
+
 // fetchKeys finds out where an issuer has its keys (OpenID Connect Discovery 1.0, section 4) and fetches those that can be
 // used. An issuer that publishes none has none.
 func fetchKeys(ctx context.Context, client *http.Client, issuer string) ([]jose.JSONWebKey, error) {
@@ -32,12 +38,12 @@ func fetchKeys(ctx context.Context, client *http.Client, issuer string) ([]jose.
 	var place struct {
 		URL string `json:"jwks_uri"`
 	}
-	if err := provider.Claims(&place); err != nil {
-		return nil, errors.New("its configuration does not say where its keys are")
+	if err := provider.Claims(&place); err != nil || place.URL == "" {
+		return nil, errNoPlace
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, place.URL, http.NoBody)
 	if err != nil {
-		return nil, errors.New("its configuration does not say where its keys are")
+		return nil, errNoPlace
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -52,7 +58,10 @@ func readKeys(body io.Reader) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := json.NewDecoder(body).Decode(&set); err != nil || set.Keys == nil {
+	switch err := json.NewDecoder(body).Decode(&set); {
+	case errors.Is(err, errTooLarge):
+		return nil, fmt.Errorf("its set of keys: %w", err)
+	case err != nil || set.Keys == nil:
 		return nil, errors.New("its answer is no set of keys")
 	}
 	if len(set.Keys) > maxKeys {
@@ -93,12 +102,19 @@ func (g guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if response.StatusCode != http.StatusOK && response.StatusCode/100 != 3 {
 		return nil, errors.Join(fmt.Errorf("the answer is %s", response.Status), response.Body.Close())
 	}
-	response.Body = bounded{io.LimitReader(response.Body, maxAnswerBytes), response.Body}
+	response.Body = bounded{http.MaxBytesReader(nil, response.Body, maxAnswerBytes)}
 	return response, nil
 }
 
-// bounded is the beginning of a body.
-type bounded struct {
-	io.Reader
-	io.Closer
+// bounded is a body that a http.MaxBytesReader limits. That speaks of requests.
+type bounded struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (b bounded) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	var limit *http.MaxBytesError
+	if errors.As(err, &limit) {
+		err = errTooLarge
+	}
+	return n, err
 }
