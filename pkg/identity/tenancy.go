@@ -53,10 +53,17 @@ func (d *Directory) SchoolID(ctx context.Context, externalID string) (string, er
 		return "", nil
 	case err != nil:
 		return "", err
-	case !containsFold(found.entry.Values(key.Property.Attribute), externalID):
+	case !slices.ContainsFunc(found.entry.Values(key.Property.Attribute), func(value string) bool { return sameButCase(value, externalID) }):
 		return "", nil
 	}
 	return found.entity.ID(), nil
+}
+
+// sameButCase reports whether two texts are the same but for capital and small letters. Letters that have another one for one of the
+// two alone are different, such as a long s, which strings.EqualFold takes for an s.
+func sameButCase(one, other string) bool {
+	//lint:ignore SA6005 strings.EqualFold is not the same.
+	return strings.ToLower(one) == strings.ToLower(other) && strings.ToUpper(one) == strings.ToUpper(other)
 }
 
 // ExistingSchools implements access.Schools.

@@ -223,6 +223,25 @@ func TestSchoolIDIsExact(t *testing.T) {
 	}
 }
 
+func TestSameButCase(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		one, other string
+		want       bool
+	}{
+		{"Straße-4711", "sTRAßE-4711", true},
+		{"Éa", "éA", true},
+		{"school", "\u017fchool", false}, // A long s.
+		{"kids", "\u212aids", false},     // The sign of the kelvin.
+		{"strasse", "straße", false},
+		{"a", "a ", false},
+	} {
+		if got := sameButCase(test.one, test.other); got != test.want {
+			t.Errorf("%q and %q: got %t", test.one, test.other, got)
+		}
+	}
+}
+
 // tenantOf returns a context of a credential for one school.
 func tenantOf(t *testing.T, school string) context.Context {
 	t.Helper()
