@@ -8,10 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/opencloud-eu/education/pkg/audit"
 	"github.com/opencloud-eu/education/pkg/education"
@@ -32,25 +30,20 @@ const auditFile = "audit.log"
 type record struct {
 	trail *audit.Trail
 	file  *audit.File
-	// hangups has a SIGHUP that nobody has looked at.
-	hangups chan os.Signal
 }
 
-// openRecord opens the audit record that the settings ask for. Until it is closed, SIGHUP does not end the process, whether
-// there is a record or not: a script that rotates files sends it to every service.
+// openRecord opens the audit record that the settings ask for.
 func (s *settings) openRecord(logger *slog.Logger, stdout io.Writer) (*record, error) {
-	r := &record{hangups: make(chan os.Signal, 1)}
-	if s.Audit != auditOff {
-		file, err := s.openAuditFile(stdout)
-		if err != nil {
-			return nil, fmt.Errorf("EDUCATION_AUDIT_FILE: %w", err)
-		}
-		r.file, r.trail = file, audit.New(audit.Config{
-			Store: file, Logger: logger, Required: s.Audit == auditRequired, AddressOf: s.addressOf,
-		})
+	if s.Audit == auditOff {
+		return &record{}, nil
 	}
-	signal.Notify(r.hangups, syscall.SIGHUP)
-	return r, nil
+	file, err := s.openAuditFile(stdout)
+	if err != nil {
+		return nil, fmt.Errorf("EDUCATION_AUDIT_FILE: %w", err)
+	}
+	return &record{file: file, trail: audit.New(audit.Config{
+		Store: file, Logger: logger, Required: s.Audit == auditRequired, AddressOf: s.addressOf,
+	})}, nil
 }
 
 func (s *settings) openAuditFile(stdout io.Writer) (*audit.File, error) {
@@ -82,11 +75,11 @@ func (r *record) directory(entities education.Directory) education.Directory {
 	return r.trail.Directory(entities)
 }
 
-// followHangups opens the record's file, if there is one, again whenever the process is sent SIGHUP, until ctx ends.
-func (r *record) followHangups(ctx context.Context) {
+// followHangups opens the record's file, if there is one, again for each hangup, until ctx ends.
+func (r *record) followHangups(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
-		case <-r.hangups:
+		case <-hangups:
 			if r.file != nil {
 				r.file.Reopen()
 			}
@@ -98,7 +91,6 @@ func (r *record) followHangups(ctx context.Context) {
 
 // close writes what is left to write.
 func (r *record) close() error {
-	signal.Stop(r.hangups)
 	if r.file == nil {
 		return nil
 	}

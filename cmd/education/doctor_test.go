@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,13 @@ import (
 	"github.com/opencloud-eu/education/pkg/identity/doctor"
 )
 
+// serviceVariable, if set, makes this test program the service in a process of its own.
+const serviceVariable = "EDUCATION_TEST_SERVICE"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(serviceVariable) != "" {
+		main()
+	}
 	setDefault = func(*slog.Logger) {}
 	ldapserver.Main(m)
 }

@@ -38,13 +38,15 @@ type serveCommand struct{}
 
 // Run serves until ctx ends, then finishes the requests that are running.
 func (serveCommand) Run(ctx context.Context, p *process) error {
+	ctx, stop, hangups := heedHangups(ctx, p.stderr)
+	defer stop()
 	s, err := load(p.environment)
 	if err != nil {
 		return err
 	}
 	logger := s.logger(p.stderr)
 	setDefault(logger)
-	return s.serve(ctx, logger, p.stdout)
+	return s.serve(ctx, logger, p.stdout, hangups)
 }
 
 // setDefault makes a command's logger that of packages which are given none. It belongs to the process, so tests, which run
@@ -61,7 +63,7 @@ func (s *settings) logger(stderr io.Writer) *slog.Logger {
 }
 
 // serve opens the directory, listens, and stops in the reverse order when ctx ends or a listener fails.
-func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer) (err error) {
+func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, hangups <-chan os.Signal) (err error) {
 	directory, err := s.openDirectory(ctx, logger)
 	if err != nil {
 		return err
@@ -114,7 +116,8 @@ func (s *settings) serve(ctx context.Context, logger *slog.Logger, stdout io.Wri
 	s.warnOfExposure(ctx, logger)
 
 	watchers := []func(context.Context){
-		goOn, record.followHangups, func(ctx context.Context) { s.certificates.watch(ctx, logger) },
+		goOn, func(ctx context.Context) { record.followHangups(ctx, hangups) },
+		func(ctx context.Context) { s.certificates.watch(ctx, logger) },
 		func(ctx context.Context) { adjustCollector(ctx, connections.Open) },
 	}
 	if s.issuers != nil {
