@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,19 +17,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// exposed returns what is warned of, as "setting file by", with files relative to a folder.
+// exposed returns what is warned of, as "setting file by", or "setting file in folder mode by", with paths relative to a folder.
 func exposed(t *testing.T, s *settings, folder string) []string {
 	t.Helper()
 	var log bytes.Buffer
 	s.warnOfExposure(t.Context(), slog.New(slog.NewJSONHandler(&log, nil)))
 	found := []string{}
 	for line := range strings.Lines(log.String()) {
-		var said struct{ Warning, Setting, File, By string }
+		var said struct{ Warning, Setting, File, Folder, Mode, By string }
 		if err := json.Unmarshal([]byte(line), &said); err != nil {
 			t.Fatal(err)
 		}
 		if said.Warning == "file.exposed" {
-			found = append(found, said.Setting+" "+strings.TrimPrefix(said.File, folder)+" "+said.By)
+			words := []string{said.Setting, strings.TrimPrefix(said.File, folder)}
+			if said.Folder != "" {
+				words = append(words, "in", strings.TrimPrefix(said.Folder, folder), said.Mode)
+			}
+			found = append(found, strings.Join(append(words, said.By), " "))
 		}
 	}
 	slices.Sort(found)
@@ -156,15 +161,17 @@ func TestExposureByFolders(t *testing.T) {
 	}{
 		{name: "a folder that others can enter", layout: layout{{"a/", 0o755, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}},
 		{name: "a folder of a group's", layout: layout{{"a/", 0o775, ""}, {"a/token", 0o600, ""}}},
-		{name: "a folder that others can write", layout: layout{{"a/", 0o777, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}, want: []string{"EDUCATION_TOKEN_FILE /a others"}},
-		{name: "no file yet", layout: layout{{"a/", 0o757, ""}}, want: []string{"EDUCATION_TOKENS_FILE /a others"}},
+		{name: "a folder that others can write", layout: layout{{"a/", 0o777, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}, want: []string{
+			"EDUCATION_TOKENS_FILE /a/tokens.json in /a drwxrwxrwx others", "EDUCATION_TOKEN_FILE /a/token in /a drwxrwxrwx others",
+		}},
+		{name: "no file yet", layout: layout{{"a/", 0o757, ""}}, want: []string{"EDUCATION_TOKENS_FILE /a/tokens.json in /a drwxr-xrwx others"}},
 		{name: "a volume around the data folder", layout: layout{{"open/", 0o777, ""}, {"open/data/", 0o700, ""}, {"open/data/token", 0o600, ""}}},
 		{name: "a sticky folder with files of ours", layout: layout{{"a/", sticky, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}},
-		{name: "a sticky folder with a file of somebody's", layout: layout{{"a/", sticky, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}, foreign: "a/tokens.json", want: []string{"EDUCATION_TOKENS_FILE /a others"}},
-		{name: "a sticky folder without a file", layout: layout{{"a/", sticky, ""}, {"a/token", 0o600, ""}}, want: []string{"EDUCATION_TOKENS_FILE /a others"}},
+		{name: "a sticky folder with a file of somebody's", layout: layout{{"a/", sticky, ""}, {"a/token", 0o600, ""}, {"a/tokens.json", 0o600, ""}}, foreign: "a/tokens.json", want: []string{"EDUCATION_TOKENS_FILE /a/tokens.json in /a dtrwxrwxrwx others"}},
+		{name: "a sticky folder without a file", layout: layout{{"a/", sticky, ""}, {"a/token", 0o600, ""}}, want: []string{"EDUCATION_TOKENS_FILE /a/tokens.json in /a dtrwxrwxrwx others"}},
 		{name: "a link to an open file", layout: layout{{"a/", 0o700, ""}, {"file", 0o644, ""}, {"a/token", 0, "../file"}}, want: []string{"EDUCATION_TOKEN_FILE /a/token others"}},
-		{name: "a link into an open folder", layout: layout{{"a/", 0o700, ""}, {"open/", 0o777, ""}, {"open/file", 0o600, ""}, {"a/token", 0, "../open/file"}}, want: []string{"EDUCATION_TOKEN_FILE /open others"}},
-		{name: "a link to what is further below an open folder", layout: layout{{"a/", 0o700, ""}, {"open/", 0o777, ""}, {"open/in/", 0o755, ""}, {"open/in/file", 0o600, ""}, {"a/tokens.json", 0, "../open/in/file"}}, want: []string{"EDUCATION_TOKENS_FILE /open others"}},
+		{name: "a link into an open folder", layout: layout{{"a/", 0o700, ""}, {"open/", 0o777, ""}, {"open/file", 0o600, ""}, {"a/token", 0, "../open/file"}}, want: []string{"EDUCATION_TOKEN_FILE /a/token in /open drwxrwxrwx others"}},
+		{name: "a link to what is further below an open folder", layout: layout{{"a/", 0o700, ""}, {"open/", 0o777, ""}, {"open/in/", 0o755, ""}, {"open/in/file", 0o600, ""}, {"a/tokens.json", 0, "../open/in/file"}}, want: []string{"EDUCATION_TOKENS_FILE /a/tokens.json in /open drwxrwxrwx others"}},
 		{name: "a link to an enclosed file", layout: layout{{"a/", 0o755, ""}, {"closed/", 0o700, ""}, {"closed/file", 0o644, ""}, {"a/token", 0, "../closed/file"}}},
 		{
 			name: "a secret in Kubernetes",
@@ -202,6 +209,102 @@ func TestExposureByFolders(t *testing.T) {
 				if _, err := os.Lstat(path); err == nil {
 					*setting = path
 				}
+			}
+			if diff := cmp.Diff(append([]string{}, test.want...), exposed(t, s, folder)); diff != "" {
+				t.Errorf("warned of (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestExposureAroundTheDataFolder holds that a volume around the data folder is nobody's, whichever setting names a file in it,
+// and that what a link in it leads to elsewhere is no part of it.
+func TestExposureAroundTheDataFolder(t *testing.T) {
+	t.Parallel()
+	folder := openFolder(t)
+	layout{
+		{"volume/", 0o777, ""},
+		{"volume/data/", 0o700, ""},
+		{"volume/data/audit.log", 0o600, ""},
+		{"volume/data/cursor.key", 0o600, ""},
+		{"a/", 0o700, ""},
+		{"a/token", 0, "../volume/data/token"},
+		{"volume/data/token", 0o600, ""},
+		{"data", 0, "volume/data"},
+		{"open/", 0o777, ""},
+		{"open/tokens.json", 0o600, ""},
+		{"volume/data/tokens.json", 0, "../../open/tokens.json"},
+	}.make(t, folder)
+	want := []string{"EDUCATION_DATA_DIR /data/tokens.json in /open drwxrwxrwx others"}
+	for _, path := range []string{"volume/data", "data"} {
+		data := filepath.Join(folder, path)
+		s := &settings{
+			DataDir: data, Audit: "on", AuditFile: filepath.Join(data, auditFile), CursorKeyFile: filepath.Join(folder, "volume", "data", "cursor.key"),
+			TokenFile: filepath.Join(folder, "a", "token"),
+		}
+		want[0] = "EDUCATION_DATA_DIR /" + path + "/tokens.json in /open drwxrwxrwx others"
+		if diff := cmp.Diff(want, exposed(t, s, folder)); diff != "" {
+			t.Errorf("with %s, warned of (-want +got):\n%s", path, diff)
+		}
+	}
+	open := filepath.Join(folder, "open")
+	s := &settings{DataDir: open, Audit: "on", AuditFile: filepath.Join(open, auditFile)}
+	if diff := cmp.Diff([]string{"EDUCATION_DATA_DIR /open others"}, exposed(t, s, folder)); diff != "" {
+		t.Errorf("with an open data folder, warned of (-want +got):\n%s", diff)
+	}
+}
+
+// TestExposureOfSettings holds that what the settings lead to is warned of under the name that was set, and only what is used.
+func TestExposureOfSettings(t *testing.T) {
+	t.Parallel()
+	folder := openFolder(t)
+	layout{{"data/", 0o700, ""}, {"audit.log", 0o644, ""}, {"ca.pem", 0o666, ""}, {"password", 0o644, ""}, {"issuers.json", 0o644, ""}}.make(t, folder)
+	certificate, _ := certificateFiles(t)
+	ca := filepath.Join(folder, "ca.pem")
+	content, err := os.ReadFile(certificate)
+	if err == nil {
+		err = os.WriteFile(ca, content, 0o600)
+	}
+	issuers := `[{"issuer": "https://a.example", "audience": "a", "tenantClaim": "t", "caFile": "` + ca + `"}]`
+	err = errors.Join(err, os.WriteFile(filepath.Join(folder, "issuers.json"), []byte(issuers), 0o600),
+		os.WriteFile(filepath.Join(folder, "password"), []byte("secret"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name        string
+		environment map[string]string
+		want        []string
+	}{
+		{name: "authorities of an issuer in the file", environment: map[string]string{"EDUCATION_OIDC_FILE": folder + "/issuers.json"}, want: []string{"EDUCATION_OIDC_FILE /ca.pem others"}},
+		{
+			name: "the same of the one in variables",
+			environment: map[string]string{
+				"EDUCATION_OIDC_FILE": folder + "/issuers.json", "EDUCATION_OIDC_ISSUER": "https://b.example", "EDUCATION_OIDC_AUDIENCE": "a",
+				"EDUCATION_OIDC_TENANT_CLAIM": "t", "EDUCATION_OIDC_CA_FILE": ca,
+			},
+			want: []string{"EDUCATION_OIDC_CA_FILE /ca.pem others"},
+		},
+		{name: "the record that is not kept", environment: map[string]string{"EDUCATION_AUDIT_FILE": folder + "/audit.log"}},
+		{name: "the record", environment: map[string]string{"EDUCATION_AUDIT": "on", "EDUCATION_AUDIT_FILE": folder + "/audit.log"}, want: []string{"EDUCATION_AUDIT_FILE /audit.log others"}},
+		{name: "a client of servers that there are not", environment: map[string]string{"OC_LDAP_CACERT": ca, "EDUCATION_LDAP_BIND_PASSWORD_FILE": folder + "/password"}},
+		{
+			name: "a client of servers",
+			environment: map[string]string{
+				"EDUCATION_LDAP_URI": "ldaps://127.0.0.1:1", "EDUCATION_LDAP_BIND_DN": "cn=a", "OC_LDAP_CACERT": ca,
+				"EDUCATION_LDAP_BIND_PASSWORD_FILE": folder + "/password",
+			},
+			want: []string{"EDUCATION_LDAP_BIND_PASSWORD_FILE /password others", "OC_LDAP_CACERT /ca.pem others"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			environment := map[string]string{"EDUCATION_DATA_DIR": folder + "/data"}
+			maps.Copy(environment, test.environment)
+			s, err := load(environment)
+			if err != nil {
+				t.Fatal(err)
 			}
 			if diff := cmp.Diff(append([]string{}, test.want...), exposed(t, s, folder)); diff != "" {
 				t.Errorf("warned of (-want +got):\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,18 @@ func New(said []Issuer) (*Authenticator, []Fault) {
 		return nil, all
 	}
 	return a, nil
+}
+
+// CAFiles returns the files of the authorities that the issuers' certificates must come from.
+func (a *Authenticator) CAFiles() []string {
+	var files []string
+	for _, i := range a.issuers {
+		if i.caFile != "" {
+			files = append(files, i.caFile)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
 // Run fetches the issuers' keys and keeps them fresh until ctx ends. Without it, keys are fetched when tokens need them, and

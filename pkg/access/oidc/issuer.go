@@ -95,6 +95,7 @@ type issuer struct {
 	verbsOf              map[string]access.Verbs
 	nameClaims           []path
 	keys                 *keySet
+	caFile               string
 }
 
 // understand makes an issuer of what an operator says, or returns all that is wrong with it.
@@ -105,7 +106,7 @@ func understand(said Issuer) (*issuer, []Fault) {
 		faults = append(faults, Fault{Member: member, Problem: fmt.Sprintf(format, values...)})
 	}
 	i := &issuer{
-		url: said.URL, audience: said.Audience, algorithmNames: said.Algorithms,
+		url: said.URL, audience: said.Audience, algorithmNames: said.Algorithms, caFile: said.CAFile,
 		tenantKey: said.TenantKey, withoutTenant: said.WithoutTenant, verbsOf: map[string]access.Verbs{},
 	}
 	if parsed, err := url.Parse(said.URL); err != nil || !isSecure(parsed) || strings.ContainsAny(said.URL, "?#") || parsed.User != nil {
