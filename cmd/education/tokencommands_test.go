@@ -171,7 +171,7 @@ func TestTokenCommandsRefuse(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, arguments := range [][]string{create("--all-schools"), {"list"}, {"revoke", "x"}} {
-			if status, _, stderr := tokens(t, broken, arguments...); status != 1 || !strings.Contains(stderr, "tokens.json: unexpected EOF") {
+			if status, _, stderr := tokens(t, broken, arguments...); status != 1 || !strings.Contains(stderr, "tokens.json: line 1, column 2: the text ends too soon") {
 				t.Errorf("%q: status %d, %s", arguments, status, stderr)
 			}
 		}

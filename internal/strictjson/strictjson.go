@@ -24,17 +24,21 @@ type Format struct {
 // Decode reads one JSON text (RFC 8259) and nothing behind it into target. It refuses a name that is unknown, is there twice in
 // one object or has other capitals, a null within the text, and what is not UTF-8. encoding/json takes a name in any case, of a
 // name that is there twice the last value, and any octets for text, so that a person and the service may read two different
-// things.
+// things. A byte order mark at the beginning, which some editors leave there, means nothing (RFC 8259, section 8.1).
+//
+// Where it can, an error begins with the line and the column.
 func (f Format) Decode(content []byte, target any) error {
 	if !utf8.Valid(content) {
 		return errors.New("the text is not UTF-8")
 	}
-	if err := f.check(json.NewDecoder(bytes.NewReader(content))); err != nil {
-		return err
-	}
+	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
 	decoder := json.NewDecoder(bytes.NewReader(content))
+	if err := f.check(decoder); err != nil {
+		return located(content, decoder.InputOffset(), err)
+	}
+	decoder = json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields() // A name that is known has a place of its own all the same.
-	return decoder.Decode(target)
+	return located(content, 0, decoder.Decode(target))
 }
 
 // check checks a whole text.
@@ -52,7 +56,7 @@ func (f Format) check(decoder *json.Decoder) error {
 func (f Format) checkValue(decoder *json.Decoder, depth int, free bool) error {
 	token, err := decoder.Token()
 	if err != nil {
-		return unexpected(err)
+		return err
 	}
 	if token == nil && depth < f.Depth {
 		return errors.New("there is a null, which may mean that something is missing or that there is none")
@@ -73,7 +77,7 @@ func (f Format) checkValue(decoder *json.Decoder, depth int, free bool) error {
 		return err
 	}
 	_, err = decoder.Token()
-	return unexpected(err)
+	return err
 }
 
 // checkObject checks the members of an object.
@@ -82,7 +86,7 @@ func (f Format) checkObject(decoder *json.Decoder, depth int, free bool) error {
 	for decoder.More() {
 		token, err := decoder.Token()
 		if err != nil {
-			return unexpected(err)
+			return err
 		}
 		name, _ := token.(string)
 		switch {
@@ -107,12 +111,4 @@ func (f Format) checkArray(decoder *json.Decoder, depth int) error {
 		}
 	}
 	return nil
-}
-
-// unexpected says in words that a text ends too soon.
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

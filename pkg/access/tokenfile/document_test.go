@@ -108,10 +108,10 @@ func TestParseRefuses(t *testing.T) {
 	tests := []struct {
 		name, text, want string
 	}{
-		{"nothing", "", "unexpected EOF"},
-		{"half", wrap()[:20], "unexpected EOF"},
+		{"nothing", "", "ends too soon"},
+		{"half", wrap()[:20], "ends too soon"},
 		{"null", "null", "version"},
-		{"no object", "[]", "cannot unmarshal"},
+		{"no object", "[]", "line 1, column 1: there must be an object, not an array"},
 		{"an end that is null", wrap(`{"name": "a", ` + all + `, "tokens": [{"sha256": "` + digit("a") + `", "created": ` + noon + `, "expires": null}]}`), "null"},
 		{"another version", `{"version": 2, "credentials": []}`, "version"},
 		{"more behind it", wrap() + "{}", "behind the end"},
