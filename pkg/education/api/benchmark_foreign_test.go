@@ -124,7 +124,7 @@ func newTenantStage(b *testing.B, directory *identity.Directory) *tenantStage {
 	routes := chi.NewRouter()
 	routes.Use(middleware.Chain(middleware.Options{
 		Logger: slog.New(slog.DiscardHandler), Tracers: tracing.NewTracerProvider(), Meters: metering.NewMeterProvider(), Patience: time.Minute,
-		Credentials: &access.Gate{Authenticators: []access.Authenticator{granted{credential}}},
+		Credentials: &access.Gate{Authenticators: []access.Authenticator{granted{credential}}, Schools: directory},
 	})...)
 	routes.Mount("/", api.New(api.Config{Directory: directory}).Routes())
 	server := httptest.NewServer(routes)
