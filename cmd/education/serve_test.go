@@ -278,9 +278,13 @@ func TestStopFinishesRequests(t *testing.T) {
 	defer connection.Close()
 	const body = `{"displayName":"slow"}`
 	fmt.Fprintf(connection, "POST /v1.0/education/schools HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
-		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", s.token, len(body), body[:5])
-	// Another answer shows that the service has had the time to read what was sent before.
-	s.do(t, "GET", "/v1.0/education/users", "")
+		"Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n%s", s.token, len(body), body[:5])
+	// It says so when it reads the body. A request of which it has read nothing yet is not finished.
+	answers := bufio.NewReader(connection)
+	response, err := http.ReadResponse(answers, nil)
+	if err != nil || response.StatusCode != http.StatusContinue {
+		t.Fatalf("got %v, %v, want 100 Continue", response, err)
+	}
 	go s.stop()
 	waitFor(t, "the listener to close", func() bool {
 		probe, err := net.Dial("tcp", s.HTTP)
@@ -290,7 +294,7 @@ func TestStopFinishesRequests(t *testing.T) {
 		return err != nil
 	})
 	fmt.Fprint(connection, body[5:])
-	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	response, err = http.ReadResponse(answers, nil)
 	if err != nil {
 		t.Fatalf("the request was cut off: %v", err)
 	}

@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
 )
 
 var shared389 shared
@@ -221,6 +224,42 @@ func (d *directoryServer389) setUp(server *Server, wanted settings) error {
 		return fmt.Errorf("deploy/389ds/setup: %w\n%s", err, output)
 	}
 	return nil
+}
+
+// addTree makes a tree, and waits until the service may write in it: the server answers before the rights that an entry gives are
+// in force.
+func (d *directoryServer389) addTree(server *Server, number int, name string) (Bases, error) {
+	bases, err := d.source.addTree(server, number, name)
+	if err != nil {
+		return bases, err
+	}
+	connection, err := server.connect(server.Service())
+	if err != nil {
+		return bases, err
+	}
+	defer connection.Close()
+	for _, base := range []string{bases.UserBase, bases.ClassBase, bases.SchoolBase} {
+		if err := awaitRights(connection, base); err != nil {
+			return bases, err
+		}
+	}
+	return bases, nil
+}
+
+// awaitRights adds an entry below a base as soon as that is permitted, and deletes it.
+func awaitRights(connection *ldap.Conn, base string) error {
+	request := ldap.NewAddRequest("ou=probe,"+base, nil)
+	request.Attribute("objectClass", []string{"organizationalUnit"})
+	request.Attribute("ou", []string{"probe"})
+	err := connection.Add(request)
+	for deadline := time.Now().Add(patience); ldap.IsErrorWithCode(err, ldap.LDAPResultInsufficientAccessRights) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+		err = connection.Add(request)
+	}
+	if err != nil {
+		return fmt.Errorf("write below %s: %w", base, err)
+	}
+	return connection.Del(ldap.NewDelRequest(request.DN, nil))
 }
 
 func (d *directoryServer389) file(name string) string { return filepath.Join(d.folder, name) }
