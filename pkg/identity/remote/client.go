@@ -143,7 +143,7 @@ func (c *Client) run(ctx context.Context, repeatable func() bool, operation func
 		if err != nil {
 			return err
 		}
-		if in.server == slow {
+		if slow != nil && in.server == slow {
 			return failed
 		}
 		failed = in.server.carryOut(ctx, operation)

@@ -85,10 +85,10 @@ func (k *keeper) use(ctx context.Context) (choice, error) {
 	for {
 		k.mu.Lock()
 		decided, current, failure := k.decided, k.current, k.failure
+		// A decision that comes after this look is one that current does not have.
+		isDecided := isClosed(decided)
 		k.mu.Unlock()
-		select {
-		case <-decided:
-		default:
+		if !isDecided {
 			select {
 			case <-decided:
 				continue
