@@ -61,10 +61,14 @@ func Examine(ctx context.Context, config Config) ([]Finding, error) {
 	if ctx.Err() == nil {
 		together = examineTogether(ctx, patients)
 	}
+	interrupted := ctx.Err()
+	if interrupted != nil {
+		together = nil
+	}
 	for i, p := range patients {
 		found[i] = append(found[i], p.cleanUp(ctx)...)
 	}
-	return slices.Concat(append(found, together)...), ctx.Err()
+	return slices.Concat(append(found, together)...), interrupted
 }
 
 // check is one question about a server.
@@ -137,16 +141,22 @@ func (p *patient) close() {
 // examine puts all questions to the server.
 func (p *patient) examine(ctx context.Context) []Finding {
 	findings := p.connect(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if p.session == nil {
 		return findings
 	}
 	for _, c := range checks {
+		if c.depth > p.config.Depth {
+			continue
+		}
+		v := p.answer(ctx, c)
 		if ctx.Err() != nil {
+			// What the server has not been asked to the end is not its fault.
 			break
 		}
-		if c.depth <= p.config.Depth {
-			findings = append(findings, p.finding(c.id, p.answer(ctx, c)))
-		}
+		findings = append(findings, p.finding(c.id, v))
 	}
 	return findings
 }

@@ -51,9 +51,15 @@ var errProtocol = errors.New("the server answers something else than was asked")
 // keepAlive finds out within half a minute that the machine at the other end has gone.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
+// undated is a context that ends with another one and does not tell when. At a deadline that it knows, package net gives up
+// by itself, a moment before the context has ended: the server would be to blame for the end of its caller's time.
+type undated struct{ context.Context }
+
+func (undated) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+
 // dial connects to a server, with TLS if the endpoint asks for it.
 func dial(ctx context.Context, at endpoint, config *tls.Config, timeout time.Duration) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(undated{ctx}, timeout)
 	defer cancel()
 	raw, err := (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext(ctx, at.network, at.address)
 	if err != nil {

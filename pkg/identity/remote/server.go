@@ -67,8 +67,16 @@ func (s *server) connect(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// reach makes a connection that is as secure as it is to be, and anonymous.
+// reach makes a connection that is as secure as it is to be, and anonymous. An error is the context's, or about the server.
 func (s *server) reach(ctx context.Context) (*conn, error) {
+	c, err := s.open(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return c, err
+}
+
+func (s *server) open(ctx context.Context) (*conn, error) {
 	c, err := dial(ctx, s.endpoint, s.tls, s.config.DialTimeout)
 	if err != nil {
 		return nil, err
