@@ -38,8 +38,13 @@ func EnsureAccounts(ctx context.Context, store *Store, dataDir, namingContext st
 
 // ensureAccount makes sure that the entry exists and has the password.
 func ensureAccount(ctx context.Context, store *Store, dn, password, description string) error {
-	right, err := store.VerifyPassword(ctx, dn, password)
-	if right || err != nil {
+	// VerifyPassword would take as long for an account that is not there as for one with a slow hash. At a start nobody is there
+	// to learn from the time.
+	hashes, err := store.passwordHashes(dn)
+	if err != nil {
+		return err
+	}
+	if right, err := store.verifyAny(ctx, hashes, password); right || err != nil {
 		return err
 	}
 	// 256 random bits need no slow hash, and OpenCloud binds often.

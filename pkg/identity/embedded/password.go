@@ -63,11 +63,22 @@ func (s *Store) hashed(ctx context.Context, value string) (string, error) {
 // HashSSHA512, whose names are no secret, and those whose hash came from another directory. An empty clear text is never
 // a password (RFC 4513, section 5.1.2).
 func (s *Store) VerifyPassword(ctx context.Context, dn, cleartext string) (bool, error) {
-	name, err := parseName(dn)
+	hashes, err := s.passwordHashes(dn)
 	if err != nil {
 		return false, err
 	}
-	var hashes []*passwordhash.Hash
+	if len(hashes) == 0 {
+		hashes = []*passwordhash.Hash{passwordhash.Decoy}
+	}
+	return s.verifyAny(ctx, hashes, cleartext)
+}
+
+// passwordHashes returns the hashes of an entry's passwords, and none if the entry does not exist.
+func (s *Store) passwordHashes(dn string) (hashes []*passwordhash.Hash, err error) {
+	name, err := parseName(dn)
+	if err != nil {
+		return nil, err
+	}
 	err = s.view(func(tx *bolt.Tx) error {
 		id := findID(tx, name.Key())
 		if id == 0 {
@@ -84,12 +95,12 @@ func (s *Store) VerifyPassword(ctx context.Context, dn, cleartext string) (bool,
 		}
 		return nil
 	})
-	if err != nil {
-		return false, err
-	}
-	if len(hashes) == 0 {
-		hashes = []*passwordhash.Hash{passwordhash.Decoy}
-	}
+	return hashes, err
+}
+
+// verifyAny says whether the clear text is the password of one of the hashes. It looks at all of them, so that the time does not
+// tell which one it is.
+func (s *Store) verifyAny(ctx context.Context, hashes []*passwordhash.Hash, cleartext string) (bool, error) {
 	right := false
 	for _, hash := range hashes {
 		matches, err := s.verify(ctx, hash, cleartext)

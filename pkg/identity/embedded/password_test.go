@@ -100,6 +100,7 @@ func TestMissingEntries(t *testing.T) {
 
 func TestHashingIsBounded(t *testing.T) {
 	t.Parallel()
+	folder := t.TempDir()
 	s := openTest(t)
 	for range cap(s.hashing) {
 		s.hashing <- struct{}{}
@@ -120,6 +121,11 @@ func TestHashingIsBounded(t *testing.T) {
 	}
 	if right, err := s.VerifyPassword(context.Background(), userDN(1), "secret"); !right || err != nil {
 		t.Errorf("a fast hash: %v, %v", right, err)
+	}
+	for _, start := range []string{"first", "second"} {
+		if _, err := EnsureAccounts(t.Context(), s, folder, "dc=opencloud,dc=eu"); err != nil {
+			t.Errorf("the %s start needs a place: %v", start, err)
+		}
 	}
 	for range cap(s.hashing) {
 		<-s.hashing
