@@ -175,11 +175,14 @@ func (s settings) changeOpenLDAP(text string) string {
 // everyTree turns the access rules of one tree into those of all trees below testSuffix. slapd goes through them for each
 // comparison of a filter with an entry, and regular expressions are slow, those with a group in front most of all.
 var everyTree = strings.NewReplacer(
-	`to dn.regex="^ou=(users|groups|tenants),@SUFFIX@$"`, `to dn.regex="^ou=(users|groups|tenants),ou=[^,]+,`+testSuffix+`$"`,
+	`to dn.base="ou=users,@SUFFIX@"`, `to dn.regex="^ou=(users|groups|tenants),ou=[^,]+,`+testSuffix+`$"`,
 	`to dn.children="ou=users,@SUFFIX@"`, `to dn.regex=",ou=users,ou=[^,]+,`+testSuffix+`$"`,
 	`to dn.children="ou=groups,@SUFFIX@"`, `to dn.regex=",ou=groups,ou=[^,]+,`+testSuffix+`$"`,
 	`to dn.children="ou=tenants,@SUFFIX@"`, `to dn.regex=",ou=tenants,ou=[^,]+,`+testSuffix+`$"`,
 )
+
+// otherBases takes out the rules for the entries of two of the three bases: everyTree makes that for the third one of all of them.
+var otherBases = remove(`^olcAccess: to dn\.base="ou=(groups|tenants),@SUFFIX@" .*\n(  .*\n)+`)
 
 var (
 	uniqueness    = regexp.MustCompile(`(?m)^olcUniqueURI: .*$`)
@@ -191,7 +194,7 @@ var (
 // database for each tree is not possible: threads of slapd 2.5 have room for some 30. Nor are domains that are added when
 // a tree is: slapd interrupts everybody's searches for a change of its configuration, and answers some of them "busy".
 func testDatabase(text string, values map[string]string) string {
-	text = firstDatabase.ReplaceAllString(everyTree.Replace(text), "${1}{2}mdb,")
+	text = firstDatabase.ReplaceAllString(everyTree.Replace(otherBases(text)), "${1}{2}mdb,")
 	return fill(uniqueness.ReplaceAllStringFunc(text, eachTree), values)
 }
 
