@@ -262,6 +262,25 @@ func awaitRights(connection *ldap.Conn, base string) error {
 	return connection.Del(ldap.NewDelRequest(request.DN, nil))
 }
 
+// retireTree takes the rights away that stand in a tree: the server goes through those of all trees for each entry that anybody
+// reads.
+func (d *directoryServer389) retireTree(server *Server, bases Bases) error {
+	connection, err := server.connect(server.Admin)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	connection.SetTimeout(patience)
+	for _, dn := range []string{bases.UserBase, bases.ClassBase, bases.SchoolBase, bases.Suffix} {
+		request := ldap.NewModifyRequest(dn, nil)
+		request.Replace("aci", nil)
+		if err := connection.Modify(request); err != nil {
+			return fmt.Errorf("take the rights from %s: %w", dn, err)
+		}
+	}
+	return nil
+}
+
 func (d *directoryServer389) file(name string) string { return filepath.Join(d.folder, name) }
 
 func (d *directoryServer389) command() *exec.Cmd {

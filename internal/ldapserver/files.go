@@ -78,10 +78,11 @@ func fill(template string, values map[string]string) string {
 	return strings.NewReplacer(pairs...).Replace(template)
 }
 
-// testSuffix is above the trees that tests have for themselves, and maxTrees is how many there can be.
+// testSuffix is above the trees that tests have for themselves, and maxTrees is how many there can be. A server goes through a
+// list of them for each write.
 const (
 	testSuffix = "o=tests"
-	maxTrees   = 1000
+	maxTrees   = 400
 )
 
 func testTree(number int) Bases { return basesBelow(fmt.Sprintf("ou=tree%d,%s", number, testSuffix)) }

@@ -252,6 +252,9 @@ func (l *openLDAP) offline(input, program string, arguments ...string) error {
 	return nil
 }
 
+// retireTree does nothing: a tree costs the others nothing.
+func (l *openLDAP) retireTree(*Server, Bases) error { return nil }
+
 func (l *openLDAP) file(name string) string { return filepath.Join(l.folder, name) }
 
 func (l *openLDAP) command() *exec.Cmd {

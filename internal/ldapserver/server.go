@@ -78,6 +78,8 @@ type flavour interface {
 	command() *exec.Cmd
 	// addTree makes a tree in a server that runs: the one with the given number, from 0, for the test with the given name.
 	addTree(server *Server, number int, name string) (Bases, error)
+	// retireTree takes away what a tree that nobody uses any more costs the others.
+	retireTree(server *Server, bases Bases) error
 }
 
 // newServer returns a server with the names that both programs share.
@@ -119,7 +121,8 @@ func (s *Server) releasePorts() {
 func (s *Server) Service() Account { return Account{s.BindDN, s.Password} }
 
 // Subtree makes a tree with users, classes and schools of its own. The rules of the server's first tree hold in it and
-// end at it: a key that is unique in it may be taken in another. It stays until the server ends.
+// end at it: a key that is unique in it may be taken in another. It stays until the server ends, its rights may end with the
+// test.
 func (s *Server) Subtree(t testing.TB) Bases {
 	t.Helper()
 	s.growing.Lock()
@@ -132,6 +135,14 @@ func (s *Server) Subtree(t testing.TB) Bases {
 	if err != nil {
 		t.Fatalf("a tree of the test's own: %v", err)
 	}
+	t.Cleanup(func() {
+		if !s.process.running() {
+			return
+		}
+		if err := s.flavour.retireTree(s, bases); err != nil {
+			t.Logf("the tree stays as it is, and the tests after this one take longer: %v", err)
+		}
+	})
 	return bases
 }
 
