@@ -155,7 +155,11 @@ func (w *world) dump(t *testing.T) map[string]string {
 	err := w.store.Search(context.Background(), &wire.SearchRequest{
 		Base: worldBase, Scope: wire.ScopeSubtree, Filter: wire.Present("objectClass"), Attributes: []string{"*", "+"},
 	}, func(entry *wire.Entry) error {
-		entries[entry.DN] = fmt.Sprint(entry.Attributes)
+		var all []string
+		for _, attribute := range entry.Attributes {
+			all = append(append(all, attribute.Type+":"), attribute.Values...)
+		}
+		entries[entry.DN] = strings.Join(all, "\x00")
 		return nil
 	})
 	if err != nil {
