@@ -91,7 +91,8 @@ func printJSON(w io.Writer, findings []doctor.Finding) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(examination{doctor.Worst(findings), findings})
+	// A list that holds nothing is one, too.
+	return encoder.Encode(examination{doctor.Worst(findings), append([]doctor.Finding{}, findings...)})
 }
 
 // printFindings prints the findings for a person, under the server that they are about.

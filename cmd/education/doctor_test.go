@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/opencloud-eu/education/internal/ldapserver"
+	"github.com/opencloud-eu/education/internal/loopback"
 	"github.com/opencloud-eu/education/pkg/identity/doctor"
 )
 
@@ -32,9 +34,15 @@ func TestMain(m *testing.M) {
 // examine runs education doctor and returns its exit status and what it prints.
 func examine(t *testing.T, environment []string, flags ...string) (status int, stdout, stderr string) {
 	t.Helper()
+	return examineUntil(t.Context(), t, environment, flags...)
+}
+
+// examineUntil is examine that is interrupted when ctx ends.
+func examineUntil(ctx context.Context, t *testing.T, environment []string, flags ...string) (status int, stdout, stderr string) {
+	t.Helper()
 	var out, err strings.Builder
 	environment = append([]string{"EDUCATION_DATA_DIR=" + t.TempDir()}, environment...)
-	status = run(t.Context(), append([]string{"doctor"}, flags...), environment, &out, &err)
+	status = run(ctx, append([]string{"doctor"}, flags...), environment, &out, &err)
 	return status, out.String(), err.String()
 }
 
@@ -103,6 +111,40 @@ func TestDoctorErrors(t *testing.T) {
 	status, text, stderr := examine(t, []string{"EDUCATION_LDAP_URI=nonsense"})
 	if status != statusErrors || text != "" || !strings.Contains(stderr, "EDUCATION_LDAP_URI") {
 		t.Errorf("wrong settings: status %d, %q, %q", status, text, stderr)
+	}
+}
+
+// TestDoctorInterrupted interrupts an examination of a server that never answers. What was found until then is printed, and
+// nothing is said of what was still being asked.
+func TestDoctorInterrupted(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", loopback.Address(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	uri := "EDUCATION_LDAP_URI=ldap://" + silent.Addr().String()
+	account := []string{"EDUCATION_LDAP_BIND_DN=cn=education,dc=opencloud,dc=eu", "EDUCATION_LDAP_BIND_PASSWORD=secret"}
+	for _, test := range []struct {
+		name  string
+		until time.Duration
+		want  string
+	}{
+		{"at its begin", 0, `"findings": []`},
+		{"while the account is let in", 300 * time.Millisecond, `"id": "server.reachable"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), test.until)
+			defer cancel()
+			status, text, stderr := examineUntil(ctx, t, append(account, uri), "--json")
+			worst, severities := parse(t, text)
+			if status != statusErrors || worst != "ok" || !strings.Contains(text, test.want) || !strings.Contains(stderr, "interrupted") {
+				t.Errorf("status %d, %q: %s", status, stderr, text)
+			}
+			if delete(severities, "server.reachable"); len(severities) > 0 {
+				t.Errorf("there are findings of what was still being asked: %v", severities)
+			}
+		})
 	}
 }
 

@@ -78,11 +78,11 @@ func fill(template string, values map[string]string) string {
 	return strings.NewReplacer(pairs...).Replace(template)
 }
 
-// testSuffix is above the trees that tests have for themselves, and maxTrees is how many there can be. A server goes through a
-// list of them for each write.
+// testSuffix is above the trees that tests have for themselves, and maxTrees is how many there can be: enough for a package's
+// tests twice. A server goes through a list of them for each write.
 const (
 	testSuffix = "o=tests"
-	maxTrees   = 400
+	maxTrees   = 600
 )
 
 func testTree(number int) Bases { return basesBelow(fmt.Sprintf("ou=tree%d,%s", number, testSuffix)) }
@@ -100,7 +100,7 @@ func eachTree(line string) string {
 // out: those of the server's first tree have their rights in this one.
 func (s source) addTree(server *Server, number int, name string) (Bases, error) {
 	if number >= maxTrees {
-		return Bases{}, fmt.Errorf("there are %d trees already", maxTrees)
+		return Bases{}, fmt.Errorf("there are %d trees already: repeat tests a few times at once", maxTrees)
 	}
 	bases := testTree(number)
 	text, err := s.read("base.ldif")

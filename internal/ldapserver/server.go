@@ -139,6 +139,8 @@ func (s *Server) Subtree(t testing.TB) Bases {
 		if !s.process.running() {
 			return
 		}
+		// A test that has failed may have left it paused.
+		_ = s.process.signal(syscall.SIGCONT)
 		if err := s.flavour.retireTree(s, bases); err != nil {
 			t.Logf("the tree stays as it is, and the tests after this one take longer: %v", err)
 		}

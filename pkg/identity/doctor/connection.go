@@ -13,9 +13,13 @@ import (
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
 
-// connect lets the account in and reads what the server says of itself. Without a session left, the findings say why.
+// connect lets the account in and reads what the server says of itself. Without a session left, the findings say why, unless
+// it was interrupted.
 func (p *patient) connect(ctx context.Context) []Finding {
 	session, err := remote.Dial(ctx, p.config.Remote, p.uri)
+	if err != nil && ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return []Finding{p.finding("server.reachable", verdict{
 			Error, fmt.Sprintf("The server cannot be reached: %s.", reason(err)),
@@ -30,6 +34,9 @@ func (p *patient) connect(ctx context.Context) []Finding {
 	}
 	if err != nil {
 		session.Close()
+		if ctx.Err() != nil {
+			return findings
+		}
 		return append(findings, p.finding("server.account", refusedAccount(err)))
 	}
 	p.session = session
