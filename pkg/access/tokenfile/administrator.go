@@ -27,7 +27,7 @@ func openAdministrator(path string, parse func([]byte) ([]string, error), logger
 		}
 		return digests, err
 	}
-	a := &Administrator{watched[[]access.Digest]{path: path, parse: digests, keep: true, logger: logger, now: now}}
+	a := &Administrator{watched[[]access.Digest]{path: path, read: readFile, parse: digests, keep: true, logger: logger, now: now}}
 	_, _ = a.tokens.current()
 	return a, a.tokens.latest.Load().err
 }

@@ -47,7 +47,7 @@ func Open(path string, logger *slog.Logger) *File { return open(path, logger, ti
 func open(path string, logger *slog.Logger, now func() time.Time) *File {
 	f := &File{logger: logger, now: now, warned: map[access.Digest]time.Time{}}
 	f.tokens = watched[map[access.Digest]*holder]{
-		path: path, parse: holders, logger: logger, now: now, differences: differences,
+		path: path, read: readFile, parse: holders, logger: logger, now: now, differences: differences,
 	}
 	_, _ = f.tokens.current() // So that a fault of the file is in the log at the start, not at the first request.
 	return f

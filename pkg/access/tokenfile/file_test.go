@@ -439,6 +439,34 @@ func TestFileSeesHiddenChange(t *testing.T) {
 	s.want(file, other, nil)
 }
 
+// TestDiskIsWellAgain shows that a file which could not be read is tried again, however long it has been as it is.
+func TestDiskIsWellAgain(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	token := NewToken()
+	if err := add(s.path, "a", token, s.time, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	file := s.open()
+	if err := add(s.path, "b", NewToken(), s.time, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	file.tokens.read = func(path string) (os.FileInfo, []byte, error) {
+		about, _, _ := readFile(path)
+		return about, nil, errors.New("input/output error")
+	}
+	for end := s.time.Add(2 * settleTime); s.time.Before(end); {
+		s.pass()
+		if _, err := file.Authenticate(t.Context(), token); err == nil || errors.Is(err, access.ErrUnknown) {
+			t.Fatalf("a token of a file that cannot be read: %v", err)
+		}
+	}
+	file.tokens.read = readFile
+	s.pass()
+	s.want(file, token, nil)
+	s.logged("cannot be used", 1)
+}
+
 // TestFileIsReadOnce shows that a file which has not changed for a while is not read, however often it is used.
 func TestFileIsReadOnce(t *testing.T) {
 	t.Parallel()

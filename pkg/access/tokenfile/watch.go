@@ -29,7 +29,9 @@ const (
 // and nothing depends on what tells processes of changes, which file systems on a network do not do.
 type watched[T any] struct {
 	path string
-	// parse reads the content. That of a file that is not there is nil.
+	// read returns the content of the file and what the file was when it was read; it is readFile but for tests.
+	read func(path string) (os.FileInfo, []byte, error)
+	// parse understands the content. That of a file that is not there is nil.
 	parse func(content []byte) (T, error)
 	// keep says that what was read last stays in force while the file is not there or cannot be read.
 	keep   bool
@@ -108,11 +110,13 @@ func (w *watched[T]) look(before *look[T], now time.Time) *look[T] {
 	}
 	var content []byte
 	if err == nil {
-		next.file, content, err = read(w.path)
+		next.file, content, err = w.read(w.path)
 	}
 	if before.sees(next.file) {
 		next.since = before.since
-		next.settled = now.Sub(next.since) >= settleTime
+		// A disk that fails may be well again without a change of the file.
+		decided := err == nil || errors.Is(err, errTooLarge)
+		next.settled = decided && now.Sub(next.since) >= settleTime
 	}
 	if err != nil && (w.keep || !errors.Is(err, fs.ErrNotExist)) {
 		next.err = err
@@ -138,8 +142,10 @@ func (l *look[T]) sees(about os.FileInfo) bool {
 		os.SameFile(l.file, about) && l.file.Size() == about.Size() && l.file.ModTime().Equal(about.ModTime())
 }
 
-// read returns the content of a file and what the file was when it was read.
-func read(path string) (os.FileInfo, []byte, error) {
+var errTooLarge = fmt.Errorf("the file is larger than %d bytes", maxSize)
+
+// readFile returns the content of a file and what the file was when it was read.
+func readFile(path string) (os.FileInfo, []byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -151,7 +157,7 @@ func read(path string) (os.FileInfo, []byte, error) {
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxSize+1))
 	if err == nil && len(content) > maxSize {
-		err = fmt.Errorf("the file is larger than %d bytes", maxSize)
+		err = errTooLarge
 	}
 	return about, content, err
 }

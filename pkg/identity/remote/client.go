@@ -98,12 +98,22 @@ func (c *Client) Features(ctx context.Context) (Features, error) {
 }
 
 // IsPlain reports whether the server in use has nothing of this service's in its schema, as OpenCloud alone sets it up. Like
-// every operation it waits until it is known which server that is; while none answers, it reports false.
+// every operation it waits until it is known which server that is. While none answers, it reports what the last one was, and false
+// if there has not been any.
 func (c *Client) IsPlain() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), c.config.Timeout)
+	// A decision takes no longer while servers keep to the limits of each step: to connect, to bind, and to read the root DSE and
+	// the schema. A false answer would have the operation that follows look for unique keys where there are none.
+	ctx, cancel := context.WithTimeout(context.Background(), c.config.DialTimeout+c.config.BindTimeout+2*c.config.Timeout)
 	defer cancel()
 	features, err := c.Features(ctx)
-	return err == nil && features.SchemaKnown && !features.UniqueKeys
+	if err != nil {
+		last := c.keeper.last.Load()
+		if last == nil {
+			return false
+		}
+		features = *last.features.Load()
+	}
+	return features.SchemaKnown && !features.UniqueKeys
 }
 
 // Ready returns nil if a server answers and has the bases.
@@ -146,13 +156,21 @@ func (c *Client) run(ctx context.Context, repeatable func() bool, operation func
 		if slow != nil && in.server == slow {
 			return failed
 		}
-		failed = in.server.carryOut(ctx, operation)
+		err = in.carryOut(ctx, operation)
+		if errors.Is(err, errLeft) {
+			try-- // Nothing has been tried.
+			continue
+		}
+		failed = err
 		switch code, _ := wire.CodeOf(failed); {
 		case code == wire.ResultBusy:
 			time.Sleep(rand.N(busyPause))
 		case faulty(ctx, failed):
 			c.keeper.doubt(in)
 		default:
+			if failed != nil && ctx.Err() != nil {
+				c.keeper.abandoned.Store(true)
+			}
 			return failed
 		}
 		if try == maxTries || ctx.Err() != nil || !repeatable() {
@@ -164,9 +182,10 @@ func (c *Client) run(ctx context.Context, repeatable func() bool, operation func
 	}
 }
 
-// carryOut runs an operation on a connection to the server.
-func (s *server) carryOut(ctx context.Context, operation func(*lease) error) error {
-	l, err := s.take(ctx)
+// carryOut runs an operation on a connection to the server. It fails with errLeft, before anything is sent, if there is another
+// decision before it has a connection: the server may be one that lags behind the one in use, or never answers.
+func (in choice) carryOut(ctx context.Context, operation func(*lease) error) error {
+	l, err := in.server.take(ctx, in.left)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/opencloud-eu/education/pkg/identity/wire"
 )
 
-// watch brings the client back to a server that it prefers, and closes connections that have become too old, until ctx
-// ends.
+// watch brings the client back to a server that it prefers, looks whether the one in use still answers, and closes connections that
+// have become too old, until ctx ends.
 func (k *keeper) watch(ctx context.Context) {
 	ticker := time.NewTicker(k.timing.failBackInterval)
 	defer ticker.Stop()
@@ -22,6 +22,7 @@ func (k *keeper) watch(ctx context.Context) {
 			for _, s := range k.servers {
 				s.tidy()
 			}
+			k.check(ctx)
 			k.look(ctx, now, healthy)
 		}
 	}
@@ -38,8 +39,12 @@ func (k *keeper) look(ctx context.Context, now time.Time, healthy map[*server]ti
 		clear(healthy)
 		return
 	}
-	for _, s := range k.servers {
+	for i, s := range k.servers {
 		if s == in.server {
+			// What was noted of these is from a time when another server was in use.
+			for _, other := range k.servers[i:] {
+				delete(healthy, other)
+			}
 			return
 		}
 		if err := s.probe(ctx); err != nil {
@@ -53,6 +58,20 @@ func (k *keeper) look(ctx context.Context, now time.Time, healthy map[*server]ti
 			clear(healthy)
 			return
 		}
+	}
+}
+
+// check doubts the server in use if it does not answer and an operation on it was abandoned: where no caller waits as long as
+// the client does, nobody would find out otherwise.
+func (k *keeper) check(ctx context.Context) {
+	if !k.abandoned.Swap(false) {
+		return
+	}
+	k.mu.Lock()
+	in := k.current
+	k.mu.Unlock()
+	if in.server != nil && in.server.probe(ctx) != nil && ctx.Err() == nil {
+		k.doubt(in)
 	}
 }
 
@@ -70,7 +89,7 @@ func (k *keeper) goBack(ctx context.Context, from choice, to *server) bool {
 	if k.current.epoch != from.epoch || !isClosed(k.decided) || k.writing > 0 || time.Since(k.wrote) < k.timing.failBackQuiet {
 		return false
 	}
-	k.current = choice{to, from.epoch + 1}
+	k.replace(to)
 	from.server.pool.Reset()
 	to.pool.Reset()
 	k.logger.InfoContext(ctx, "back to the preferred LDAP server", "uri", to.uri)

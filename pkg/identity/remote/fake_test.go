@@ -38,7 +38,10 @@ type fakeServer struct {
 	// misbehave, unless nil, is asked before each operation that is neither a bind nor about the root DSE. If it returns
 	// true, the operation is dealt with.
 	misbehave func(s *fakeSession, message wire.Message, request wire.Request) bool
-	running   sync.WaitGroup
+	// thawed, unless nil, is closed when the server goes on that has stopped as a machine does: it accepts connections, and
+	// answers nothing.
+	thawed  chan struct{}
+	running sync.WaitGroup
 }
 
 // fakeSession is a connection of a fakeServer.
@@ -78,8 +81,26 @@ func (f *fakeServer) listen(address string) {
 	f.running.Go(func() { f.serve(listener) })
 }
 
+// freeze stops the server as a machine that hangs does, until it thaws.
+func (f *fakeServer) freeze() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.thawed = make(chan struct{})
+}
+
+// thaw has it go on, with what has been sent to it meanwhile.
+func (f *fakeServer) thaw() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.thawed != nil {
+		close(f.thawed)
+		f.thawed = nil
+	}
+}
+
 // stop closes the listener and all connections, as the end of a process does.
 func (f *fakeServer) stop() {
+	f.thaw()
 	f.mu.Lock()
 	_ = f.listener.Close()
 	for conn := range f.conns {
@@ -134,8 +155,11 @@ func (s *fakeSession) serve() {
 		}
 		s.server.mu.Lock()
 		s.server.requests[message.Tag]++
-		misbehave := s.server.misbehave
+		misbehave, thawed := s.server.misbehave, s.server.thawed
 		s.server.mu.Unlock()
+		if thawed != nil {
+			<-thawed
+		}
 		search, _ := request.(*wire.SearchRequest)
 		isOurs := message.Tag == wire.TagBindRequest || search != nil && search.Base == ""
 		if !isOurs && misbehave != nil && misbehave(s, message, request) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,6 +53,9 @@ func (e *UnavailableError) Error() string {
 type choice struct {
 	server *server
 	epoch  int
+	// left ends when there is another decision. Whoever waits for a connection to the server does not get one any more.
+	left  context.Context
+	leave context.CancelFunc
 }
 
 // keeper decides which server is used.
@@ -73,6 +77,10 @@ type keeper struct {
 	// writing is the number of writes under way, and wrote when the last one ended.
 	writing int
 	wrote   time.Time
+	// abandoned says that an operation has ended with its context, before the server answered.
+	abandoned atomic.Bool
+	// last is the server that was in use last, nil if there has been none.
+	last atomic.Pointer[server]
 }
 
 func newKeeper(servers []*server, timing timing, logger *slog.Logger) *keeper {
@@ -124,7 +132,8 @@ func isClosed(channel chan struct{}) bool {
 	}
 }
 
-// run decides whenever there is a doubt, until ctx ends. It begins with the first decision.
+// run decides whenever there is a doubt, until ctx ends. It begins with the first decision, and the last one is that there is no
+// server.
 func (k *keeper) run(ctx context.Context) {
 	for {
 		winner, err := k.elect(ctx)
@@ -135,6 +144,7 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+			k.decide(ctx, nil, errors.New("the client is closed"))
 			return
 		case <-k.doubts:
 		}
@@ -145,7 +155,7 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) decide(ctx context.Context, winner *server, err error) {
 	k.mu.Lock()
 	before := k.current.server
-	k.current = choice{winner, k.current.epoch + 1}
+	k.replace(winner)
 	k.failure = err
 	if !isClosed(k.decided) {
 		close(k.decided)
@@ -164,6 +174,18 @@ func (k *keeper) decide(ctx context.Context, winner *server, err error) {
 		k.logger.ErrorContext(ctx, "no LDAP server can be used", "cause", err)
 	default:
 		k.logger.InfoContext(ctx, "LDAP server in use", "uri", winner.uri, "vendor", string(winner.features.Load().Vendor))
+	}
+}
+
+// replace puts a server, or none, in the place of the one in use. The caller holds the mutex.
+func (k *keeper) replace(server *server) {
+	if k.current.leave != nil {
+		k.current.leave()
+	}
+	left, leave := context.WithCancel(context.Background())
+	k.current = choice{server, k.current.epoch + 1, left, leave}
+	if server != nil {
+		k.last.Store(server)
 	}
 }
 

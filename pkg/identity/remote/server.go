@@ -145,16 +145,26 @@ func (s *server) probe(ctx context.Context) error {
 // errBusy is what an operation fails with that gets no connection.
 var errBusy = errors.New("LDAP: all connections are in use")
 
-// take takes a connection out of the pool, or makes one. An error is errBusy, the context's, or about the server.
-func (s *server) take(ctx context.Context) (*lease, error) {
+// errLeft says that there has been another decision before the operation had a connection.
+var errLeft = errors.New("LDAP: another server is used now")
+
+// take takes a connection out of the pool, or makes one, unless left ends before. An error is errBusy, errLeft, the context's, or
+// about the server.
+func (s *server) take(ctx, left context.Context) (*lease, error) {
 	waiting, cancel := context.WithTimeout(ctx, s.config.DialTimeout+s.config.BindTimeout+s.config.Timeout)
 	defer cancel()
+	defer context.AfterFunc(left, cancel)()
 	for {
 		resource, err := s.pool.Acquire(waiting)
 		switch {
+		case err == nil && left.Err() != nil:
+			resource.ReleaseUnused()
+			return nil, errLeft
 		case err == nil:
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case left.Err() != nil:
+			return nil, errLeft
 		case waiting.Err() != nil:
 			return nil, errBusy
 		default:

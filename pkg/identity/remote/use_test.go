@@ -23,7 +23,7 @@ func TestUseDuringTheFirstDecision(t *testing.T) {
 			})
 		}
 		k.mu.Lock()
-		k.current = choice{winner, 1}
+		k.current = choice{server: winner, epoch: 1}
 		close(k.decided)
 		k.mu.Unlock()
 		wait.Wait()
