@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -16,8 +17,12 @@ const fileMode = 0o600
 // writePatience is how long the reader of a pipe, a terminal or the like may take for a line. Everybody waits for it, once.
 const writePatience = time.Second
 
-// errStalled says that nobody takes what is written.
-var errStalled = errors.New("the reader of the record takes nothing")
+// errStalled says that nobody takes what is written, and errUnderWay that the line itself is still being written then: all of it
+// will be there, or nothing that anybody could read.
+var (
+	errStalled  = errors.New("the reader of the record takes nothing")
+	errUnderWay = fmt.Errorf("%w, and has a part of the line", errStalled)
+)
 
 // File is a file to which lines are appended, each by one write(2). It may be renamed or removed at any time, as logrotate
 // does: the next line goes into a new one. What a full disk has taken of a line is taken back, so that no line ever goes on
@@ -44,6 +49,12 @@ type File struct {
 	appended int
 	syncing  sync.Mutex
 	synced   int
+	// doubtful counts the lines of which nobody can tell any more whether they are on disk, and failure says why: what fsync(2)
+	// has reported once, it does not report again, and forgets what was to be written.
+	doubtful int
+	failure  error
+	// fsync is (*os.File).Sync but for tests.
+	fsync func(*os.File) error
 }
 
 // written is how a write has ended.
@@ -54,12 +65,12 @@ type written struct {
 
 // OpenFile opens the file for appending, and makes it if it is not there.
 func OpenFile(path string) (*File, error) {
-	f := &File{path: path}
+	f := &File{path: path, fsync: (*os.File).Sync}
 	return f, f.open()
 }
 
 // Stream returns a File for a stream that is open, such as the standard output. It has no name that could change.
-func Stream(stream *os.File) *File { return &File{file: stream} }
+func Stream(stream *os.File) *File { return &File{file: stream, fsync: (*os.File).Sync} }
 
 // open opens the file that has the name now, and only then closes the one before.
 func (f *File) open() error {
@@ -96,7 +107,8 @@ func (f *File) open() error {
 // leave puts the lines of the file on disk and closes it.
 func (f *File) leave() error {
 	if f.about != nil {
-		if err := f.file.Sync(); err != nil {
+		if err := f.fsync(f.file); err != nil {
+			f.doubtful, f.failure = f.appended, err
 			return err
 		}
 	}
@@ -183,7 +195,7 @@ func (f *File) write(line []byte) written {
 		return result
 	case <-patience.C:
 		f.stalled = ended
-		return written{0, errStalled}
+		return written{0, errUnderWay}
 	}
 }
 
@@ -217,29 +229,39 @@ func (f *File) takeBack(written int64) {
 	}
 }
 
-// Sync returns when all lines that have been appended are on disk; those who call it at the same time share one fsync(2).
-// For a file that is no regular one it does nothing.
+// Sync returns when all lines that have been appended are on disk; those who call it at the same time share one fsync(2), also
+// if it fails. For a file that is no regular one it does nothing.
 func (f *File) Sync() error {
 	f.mutex.Lock()
 	wanted := f.appended
 	f.mutex.Unlock()
 	f.syncing.Lock()
 	defer f.syncing.Unlock()
-	for f.synced < wanted {
+	for {
 		f.mutex.Lock()
-		file, regular, appended := f.file, f.about != nil, f.appended
+		file, regular, appended, doubtful, failure := f.file, f.about != nil, f.appended, f.doubtful, f.failure
 		f.mutex.Unlock()
-		if regular {
-			if err := file.Sync(); err != nil {
-				if errors.Is(err, os.ErrClosed) && f.hasLeft(file) {
-					continue // Its lines are on disk.
-				}
-				return err
-			}
+		switch {
+		case wanted <= doubtful:
+			return failure
+		case wanted <= f.synced:
+			return nil
+		case !regular:
+			f.synced = appended
+			continue
 		}
-		f.synced = appended
+		switch err := f.fsync(file); {
+		case err == nil:
+			f.synced = appended
+		case errors.Is(err, os.ErrClosed) && f.hasLeft(file):
+			// Its lines are on disk, or doubtful.
+		default:
+			f.mutex.Lock()
+			f.doubtful, f.failure = max(f.doubtful, appended), err
+			f.mutex.Unlock()
+			return err
+		}
 	}
-	return nil
 }
 
 // hasLeft reports whether another file than the given one is written now.

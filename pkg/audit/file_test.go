@@ -275,6 +275,48 @@ func TestFileRotatesUnderLoad(t *testing.T) {
 	}
 }
 
+// TestSyncFailsForAll holds that a line which a failed fsync(2) was to put on disk does not count as being there when the next one
+// succeeds: the system reports a failure once, and forgets what it has not written.
+func TestSyncFailsForAll(t *testing.T) {
+	t.Parallel()
+	f, err := OpenFile(filepath.Join(t.TempDir(), "audit.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	broken := errors.New("input/output error")
+	asked, both := make(chan struct{}), make(chan struct{})
+	f.fsync = func(*os.File) error {
+		close(asked)
+		<-both
+		f.fsync = (*os.File).Sync
+		return broken
+	}
+	add := func() {
+		t.Helper()
+		if err := f.Append([]byte("line\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add()
+	add()
+	results := make(chan error, 2)
+	go func() { results <- f.Sync() }()
+	<-asked
+	go func() { results <- f.Sync() }()
+	time.Sleep(10 * time.Millisecond) // The second one waits for the first.
+	close(both)
+	for range 2 {
+		if err := <-results; !errors.Is(err, broken) {
+			t.Errorf("a line that may not be on disk: %v", err)
+		}
+	}
+	add()
+	if err := f.Sync(); err != nil {
+		t.Errorf("a line that is on disk: %v", err)
+	}
+}
+
 // TestNobodyReads holds that a pipe which nobody reads keeps a writer waiting once, and that every line that was not refused, and
 // the one that it waited with, is there whole when somebody does.
 func TestNobodyReads(t *testing.T) {

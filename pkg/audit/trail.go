@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -259,7 +260,7 @@ func (t *Trail) end(line Line, begun bool) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	err := t.append(text)
-	if err == nil {
+	if err == nil || errors.Is(err, errUnderWay) {
 		return
 	}
 	message := "the audit record has a gap: a line could not be written"
@@ -286,22 +287,30 @@ func (t *Trail) append(text []byte) error {
 // settle writes what could not be written before.
 func (t *Trail) settle() error {
 	for len(t.owed) > 0 {
-		if err := t.config.Store.Append(t.owed[0]); err != nil {
+		err := t.config.Store.Append(t.owed[0])
+		if err != nil && !errors.Is(err, errUnderWay) {
 			return err
 		}
 		if t.owed = t.owed[1:]; len(t.owed) == 0 {
 			t.config.Logger.Info("all outcomes of changes are recorded again")
+		}
+		if err != nil {
+			return errStalled // Nothing goes behind this one yet.
 		}
 	}
 	if t.lost == 0 {
 		return nil
 	}
 	missing := gap{Time: timestamp(t.config.Now()), Lost: t.lost, Since: timestamp(t.since)}
-	if err := t.config.Store.Append(encode(missing)); err != nil {
+	err := t.config.Store.Append(encode(missing))
+	if err != nil && !errors.Is(err, errUnderWay) {
 		return err
 	}
 	t.config.Logger.Warn("the audit record is written again; lines are missing", "lost", missing.Lost, "since", missing.Since)
 	t.lost = 0
+	if err != nil {
+		return errStalled
+	}
 	return nil
 }
 

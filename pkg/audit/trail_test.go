@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -722,6 +725,49 @@ func TestRequiredOwesOutcomes(t *testing.T) {
 	wantOutcomes(t, b, Made, 2., Begun, Made)
 	if err := b.trail.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLineUnderWay holds what becomes of lines while nobody reads the pipe that they go into: one that the pipe has a part of is
+// neither written once more nor counted as missing.
+func TestLineUnderWay(t *testing.T) {
+	t.Parallel()
+	for _, begun := range []bool{true, false} {
+		t.Run(fmt.Sprintf("begun is %v", begun), func(t *testing.T) {
+			t.Parallel()
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := writer.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			for err == nil {
+				_, err = writer.WriteString("what was there before\n")
+			}
+			if err := writer.SetWriteDeadline(time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			trail := New(Config{Store: Stream(writer), Required: begun, Logger: slog.New(slog.DiscardHandler)})
+			trail.end(Line{Verb: Delete, Outcome: Made, Entity: Entity{ID: "the first"}}, begun)
+			trail.end(Line{Verb: Delete, Outcome: Made, Entity: Entity{ID: "the second"}}, begun)
+			read := make(chan string)
+			go func() {
+				text, _ := io.ReadAll(reader)
+				read <- string(text)
+			}()
+			for deadline := time.Now().Add(10 * time.Second); trail.Close() != nil; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("a pipe that is read takes no line")
+				}
+			}
+			_ = writer.Close()
+			text := <-read
+			first, second, lost := strings.Count(text, "the first"), strings.Count(text, "the second"), strings.Count(text, `"lost":1`)
+			if first != 1 || second != map[bool]int{true: 1}[begun] || lost != map[bool]int{false: 1}[begun] {
+				t.Errorf("the first line is there %d times, the second %d; %d of them are counted as missing", first, second, lost)
+			}
+		})
 	}
 }
 
