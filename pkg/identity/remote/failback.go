@@ -84,15 +84,23 @@ func (k *keeper) isQuiet() bool {
 
 // goBack changes the server in use, unless there has been another decision or a write meanwhile.
 func (k *keeper) goBack(ctx context.Context, from choice, to *server) bool {
+	if !k.replaceQuietly(from, to) {
+		return false
+	}
+	from.server.pool.Reset()
+	to.pool.Reset()
+	k.logger.InfoContext(ctx, "back to the preferred LDAP server", "uri", to.uri)
+	return true
+}
+
+// replaceQuietly puts a server in the place of the one in use, if that is still the one of a choice and the client is quiet.
+func (k *keeper) replaceQuietly(from choice, to *server) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.current.epoch != from.epoch || !isClosed(k.decided) || k.writing > 0 || time.Since(k.wrote) < k.timing.failBackQuiet {
 		return false
 	}
 	k.replace(to)
-	from.server.pool.Reset()
-	to.pool.Reset()
-	k.logger.InfoContext(ctx, "back to the preferred LDAP server", "uri", to.uri)
 	return true
 }
 
