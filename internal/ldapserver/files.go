@@ -100,7 +100,7 @@ func eachTree(line string) string {
 // out: those of the server's first tree have their rights in this one.
 func (s source) addTree(server *Server, number int, name string) (Bases, error) {
 	if number >= maxTrees {
-		return Bases{}, fmt.Errorf("there are %d trees already: repeat tests a few times at once", maxTrees)
+		return Bases{}, fmt.Errorf("there are %d trees already: repeat the tests fewer times in one run", maxTrees)
 	}
 	bases := testTree(number)
 	text, err := s.read("base.ldif")

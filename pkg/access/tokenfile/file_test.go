@@ -177,6 +177,14 @@ func (s *stage) open() *File { return open(s.path, s.logger(), s.now) }
 // pass lets as much time go by that a file is looked at again.
 func (s *stage) pass() { s.time = s.time.Add(lookEvery) }
 
+// add makes a token of the given name that ends at a time, or never.
+func (s *stage) add(name, token string, expires time.Time) {
+	s.Helper()
+	if err := add(s.path, name, token, s.time, expires); err != nil {
+		s.Fatal(err)
+	}
+}
+
 func (s *stage) edit(change func(*Document) error) {
 	s.Helper()
 	if err := Edit(s.Context(), s.path, change); err != nil {
@@ -315,9 +323,7 @@ func TestFileKnowsNewTokensAtOnce(t *testing.T) {
 	s := newStage(t)
 	file := s.open()
 	token, next := NewToken(), NewToken()
-	if err := add(s.path, "a", token, s.time, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.add("a", token, time.Time{})
 	s.want(file, token, nil)
 	s.edit(func(d *Document) error { _, err := d.Rotate("a", next, s.time, time.Hour, time.Time{}); return err })
 	s.want(file, next, nil)
@@ -336,9 +342,7 @@ func TestFileExpires(t *testing.T) {
 	s := newStage(t)
 	s.time = s.time.Truncate(time.Second)
 	token := NewToken()
-	if err := add(s.path, "a", token, s.time, s.time.Add(30*24*time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	s.add("a", token, s.time.Add(30*24*time.Hour))
 	file := s.open()
 	s.want(file, token, nil)
 	s.logged("about to end", 0)
@@ -360,9 +364,7 @@ func TestFileBroken(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	token := NewToken()
-	if err := add(s.path, "a", token, s.time, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.add("a", token, time.Time{})
 	good, err := os.ReadFile(s.path)
 	if err != nil {
 		t.Fatal(err)
@@ -416,9 +418,7 @@ func TestFileSeesHiddenChange(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	token, other := NewToken(), NewToken()
-	if err := add(s.path, "a", token, s.time, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.add("a", token, time.Time{})
 	before, err := os.Stat(s.path)
 	if err != nil {
 		t.Fatal(err)
@@ -444,13 +444,9 @@ func TestDiskIsWellAgain(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	token := NewToken()
-	if err := add(s.path, "a", token, s.time, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.add("a", token, time.Time{})
 	file := s.open()
-	if err := add(s.path, "b", NewToken(), s.time, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.add("b", NewToken(), time.Time{})
 	file.tokens.read = func(path string) (os.FileInfo, []byte, error) {
 		about, _, _ := readFile(path)
 		return about, nil, errors.New("input/output error")
@@ -472,9 +468,7 @@ func TestFileIsReadOnce(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	token := NewToken()
-	if err := add(s.path, "a", token, s.time, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.add("a", token, time.Time{})
 	file := s.open()
 	s.time = s.time.Add(settleTime)
 	s.want(file, token, nil)
@@ -492,9 +486,7 @@ func TestFileIsReadOnce(t *testing.T) {
 	if latest := file.tokens.latest.Load(); reads != 0 || !latest.settled || latest.digest != settled {
 		t.Errorf("the file was parsed %d times", reads)
 	}
-	if err := add(s.path, "b", NewToken(), s.time, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.add("b", NewToken(), time.Time{})
 	s.pass()
 	s.want(file, token, nil)
 	if reads != 1 {
