@@ -102,8 +102,10 @@ func (c *Client) Features(ctx context.Context) (Features, error) {
 // if there has not been any.
 func (c *Client) IsPlain() bool {
 	// A decision takes no longer while servers keep to the limits of each step: to connect, to bind, and to read the root DSE and
-	// the schema. A false answer would have the operation that follows look for unique keys where there are none.
-	ctx, cancel := context.WithTimeout(context.Background(), c.config.DialTimeout+c.config.BindTimeout+2*c.config.Timeout)
+	// the schema, each server after the head start of those before. A false answer would have the operation that follows look
+	// for unique keys where there are none.
+	one := c.config.DialTimeout + c.config.BindTimeout + 2*c.config.Timeout
+	ctx, cancel := context.WithTimeout(context.Background(), one+time.Duration(len(c.servers)-1)*c.keeper.timing.headStart)
 	defer cancel()
 	features, err := c.Features(ctx)
 	if err != nil {
